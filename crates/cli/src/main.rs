@@ -1,0 +1,2 @@
+//! The binary `fanfare`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! A real-time server for unmodified Socket.IO clients that loses nothing silently.

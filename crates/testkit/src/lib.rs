@@ -1,0 +1,1 @@
+//! A small, cheap Socket.IO client for tests and load.

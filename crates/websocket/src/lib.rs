@@ -1,0 +1,1 @@
+//! RFC 6455 frames and permessage-deflate, without I/O.
