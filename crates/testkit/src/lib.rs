@@ -1,1 +1,3 @@
 //! A small, cheap Socket.IO client for tests and load.
+
+pub mod load;
