@@ -192,7 +192,7 @@ impl Burst {
             if !frames.is_empty() {
                 swarm.send(room.publisher, &frames)?;
             }
-            swarm.pump(room, WAIT)?;
+            swarm.nap_and_pump(room)?;
         }
         Ok(())
     }
@@ -233,15 +233,14 @@ impl Paced {
         Ok(report)
     }
 
-    /// Publishes when it is due. The last two milliseconds before that are spent polling, because
-    /// epoll's timeout is no finer than one.
+    /// Publishes when it is due. Never sleeps: neither epoll's timeout, no finer than a millisecond,
+    /// nor the wake-up of this thread may be part of a latency.
     fn publish_for(
         &self,
         milliseconds: u64,
         room: &mut Room,
         swarm: &mut Swarm,
     ) -> Result<(), LoadError> {
-        const SPIN: Duration = Duration::from_millis(2);
         let every = Duration::from_secs(1)
             .mul_f64(self.members as f64 / self.deliveries_per_second.max(1) as f64);
         let start = Instant::now();
@@ -249,9 +248,8 @@ impl Paced {
         let mut due = start;
         let mut frames = Vec::new();
         while due < end {
-            let left = due.saturating_duration_since(Instant::now());
-            if !left.is_zero() {
-                swarm.pump(room, left.checked_sub(SPIN).unwrap_or_default())?;
+            if Instant::now() < due {
+                swarm.pump(room, Duration::ZERO)?;
                 continue;
             }
             frames.clear();

@@ -105,7 +105,7 @@ impl Echo {
 fn pump_for(ms: u64, swarm: &mut Swarm, answers: &mut Answers) -> Result<(), LoadError> {
     let end = Instant::now() + Duration::from_millis(ms);
     while Instant::now() < end {
-        swarm.pump(answers, Duration::from_millis(50))?;
+        swarm.nap_and_pump(answers)?;
     }
     Ok(())
 }
