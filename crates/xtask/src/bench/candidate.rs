@@ -1,0 +1,138 @@
+//! The servers under test: how each is started, and the promise that it is stopped again.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+/// How long a server may take until it says that it is ready.
+const READY: Duration = Duration::from_secs(20);
+
+/// One server under test.
+#[derive(Debug, Clone)]
+pub(super) struct Candidate {
+    /// Its name in tables and files.
+    pub(super) name: &'static str,
+    /// The program.
+    pub(super) program: PathBuf,
+    /// Its arguments.
+    pub(super) arguments: Vec<String>,
+}
+
+/// Which cores a process may use, as `taskset` takes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cores(pub(super) String);
+
+/// What a server prints when it is ready.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Ready {
+    /// Its port on the loopback address.
+    pub(super) port: u16,
+    /// The process whose CPU time and memory are counted.
+    pub(super) pid: u32,
+}
+
+/// A started server. Dropping it ends the process.
+#[derive(Debug)]
+pub(super) struct Running {
+    child: Child,
+    /// Where it is.
+    pub(super) ready: Ready,
+}
+
+impl Cores {
+    /// The server on the first `server_cores` cores, the generator on the next one if there is one.
+    pub(super) fn shared_out(available: usize, server_cores: usize) -> (Self, Self) {
+        let last = available.max(1) - 1;
+        let server_last = server_cores.max(1).min(available.max(1)) - 1;
+        let generator = (server_last + 1).min(last);
+        (Self(format!("0-{server_last}")), Self(generator.to_string()))
+    }
+
+    /// A command that stays on these cores.
+    pub(super) fn command(&self, program: impl Into<PathBuf>) -> Command {
+        let mut command = Command::new("taskset");
+        command.arg("-c").arg(&self.0).arg(program.into());
+        command
+    }
+}
+
+impl Candidate {
+    /// Starts the server and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it cannot be started, ends, or says nothing in time.
+    pub(super) fn start(&self, cores: &Cores) -> Result<Running> {
+        let mut child = cores
+            .command(&self.program)
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.program.display()))?;
+        let line = child.stdout.take().map(first_line);
+        let ready = line
+            .and_then(|line| line.recv_timeout(READY).ok())
+            .with_context(|| format!("{} did not say that it is ready", self.name))
+            .and_then(|line| {
+                serde_json::from_str(&line)
+                    .with_context(|| format!("{} said {line:?}, not its port and pid", self.name))
+            });
+        match ready {
+            Ok(ready) => Ok(Running { child, ready }),
+            Err(error) => {
+                stop(&mut child);
+                bail!(error)
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        stop(&mut self.child);
+    }
+}
+
+/// Ends a process and waits for it. It may have ended by itself: that is no fault here.
+fn stop(child: &mut Child) {
+    child.kill().ok();
+    child.wait().ok();
+}
+
+/// The first line of a server's output; the rest is read and dropped, so that it never blocks.
+fn first_line(output: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+        if let Some(line) = lines.next() {
+            sender.send(line).ok();
+        }
+        lines.for_each(drop);
+    });
+    receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_are_shared_out_between_server_and_generator() {
+        for (available, server, expected) in [
+            (1, 1, ("0-0", "0")),
+            (2, 1, ("0-0", "1")),
+            (2, 2, ("0-1", "1")),
+            (8, 2, ("0-1", "2")),
+            (2, 9, ("0-1", "1")),
+        ] {
+            let (of_server, of_generator) = Cores::shared_out(available, server);
+            assert_eq!((of_server.0.as_str(), of_generator.0.as_str()), expected);
+        }
+    }
+}

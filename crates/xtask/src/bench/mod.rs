@@ -1,0 +1,111 @@
+//! `cargo xtask bench`: what a delivery, an acknowledgement and an idle connection cost, beside the
+//! reference server in the same run.
+//!
+//! Server and generator stay on a core each; the servers take turns; medians are shown. It fails on
+//! loss and disorder, never on a clock: a missed goal is printed.
+
+#![expect(clippy::print_stdout, reason = "the results are this program's output")]
+
+mod candidate;
+mod measure;
+mod prepare;
+mod report;
+mod scenario;
+
+use std::thread;
+
+use anyhow::{Result, bail, ensure};
+
+use self::candidate::{Candidate, Cores};
+use self::measure::Bench;
+use self::scenario::Mode;
+
+/// How many idle connections are held, if the limit of open files allows.
+const IDLE_CONNECTIONS: usize = 10_000;
+
+/// What to measure.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Two short rounds of the essential scenarios (about two minutes).
+    #[arg(long, conflicts_with = "full")]
+    quick: bool,
+    /// Large rooms, large events and latencies too.
+    #[arg(long)]
+    full: bool,
+    /// Measure one server alone.
+    #[arg(long, value_parser = [prepare::OURS, prepare::NODE])]
+    only: Option<String>,
+    /// Threads our server delivers on. More than one needs as many cores, and one for the generator.
+    #[arg(long, default_value_t = 1)]
+    shards: usize,
+    /// Only the scenarios whose name contains this.
+    #[arg(long)]
+    filter: Option<String>,
+}
+
+impl Options {
+    fn mode(&self) -> Mode {
+        match (self.quick, self.full) {
+            (true, _) => Mode::Quick,
+            (_, true) => Mode::Full,
+            _ => Mode::Standard,
+        }
+    }
+
+    fn candidates(&self) -> Result<Vec<Candidate>> {
+        let only = self.only.as_deref();
+        let mut candidates = Vec::new();
+        if only != Some(prepare::NODE) {
+            candidates.push(prepare::ours(self.shards)?);
+        }
+        if only != Some(prepare::OURS) {
+            candidates.push(prepare::node()?);
+        }
+        Ok(candidates)
+    }
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// When something cannot be built or run, or a server lost or reordered an event.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    prepare::check_machine()?;
+    let mode = options.mode();
+    let available = thread::available_parallelism()?.get();
+    let (server_cores, generator_core) = Cores::shared_out(available, options.shards);
+    let bench = Bench {
+        candidates: options.candidates()?,
+        generator: prepare::generator()?,
+        server_cores,
+        generator_core,
+    };
+    println!(
+        "server on core {}, generator on core {}",
+        bench.server_cores.0, bench.generator_core.0
+    );
+    let connections = prepare::affordable_connections(IDLE_CONNECTIONS);
+    if connections < IDLE_CONNECTIONS {
+        println!("only {connections} idle connections: raise the limit of open files (ulimit -n)");
+    }
+    let filter = options.filter.as_deref().unwrap_or_default();
+    let mut outcomes = Vec::new();
+    for scenario in mode.scenarios(connections) {
+        if scenario.name.contains(filter) {
+            println!("measuring: {}", scenario.name);
+            outcomes.push(bench.run(scenario, mode.rounds())?);
+        }
+    }
+    ensure!(!outcomes.is_empty(), "no scenario of this mode has {filter:?} in its name");
+    println!("\n{}", report::table(&outcomes));
+    for sentence in report::missed(&outcomes) {
+        println!("GOAL MISSED: {sentence}");
+    }
+    let path = report::write(&outcomes, mode.name(), prepare::project_root()?)?;
+    println!("every sample: {}", path.display());
+    let faults: Vec<String> = outcomes.into_iter().flat_map(|outcome| outcome.faults).collect();
+    if !faults.is_empty() {
+        bail!("events were lost or out of order:\n{}", faults.join("\n"));
+    }
+    Ok(())
+}
