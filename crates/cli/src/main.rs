@@ -1,2 +1,60 @@
-//! The binary `fanfare`.
-fn main() {}
+//! The binary `fanfare`: settings, composition, subcommands.
+
+mod flags;
+mod logs;
+mod settings;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::flags::Job;
+use crate::settings::{Inputs, Problems};
+
+/// The exit code for a command line or settings that cannot be used, as `clap` and most programs
+/// have it.
+const UNUSABLE: u8 = 2;
+
+fn main() -> ExitCode {
+    let job = match flags::job() {
+        Ok(job) => job,
+        // Also the answer to `--help`, which is no error.
+        Err(answer) => answer.exit(),
+    };
+    match run(job) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell if this fails.
+            let _ = writeln!(io::stderr(), "fanfare: {error:#}");
+            ExitCode::from(if error.is::<Problems>() { UNUSABLE } else { 1 })
+        }
+    }
+}
+
+fn run(job: Job) -> anyhow::Result<()> {
+    match job {
+        Job::ConfigDocs => print(&settings::as_markdown()),
+        Job::Config { inputs, json } => config(inputs, json),
+        Job::Serve(inputs) => {
+            let effective = inputs.load()?;
+            logs::start(&effective.settings.log);
+            Ok(())
+        }
+    }
+}
+
+fn config(inputs: Inputs, json: bool) -> anyhow::Result<()> {
+    let effective = inputs.load()?;
+    if json {
+        print(&format!("{:#}\n", settings::as_json(&effective)))
+    } else {
+        print(&settings::as_toml(&effective))
+    }
+}
+
+/// Prints; a reader that has seen enough (`| head`) is no error.
+fn print(text: &str) -> anyhow::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
