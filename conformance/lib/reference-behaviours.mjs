@@ -37,8 +37,7 @@ function behave(namespace) {
     socket.onAny(() => {
       seen += 1;
     });
-    socket.use(([event], next) => next(event === "forbidden" ? new Error("forbidden event") : undefined));
-    socket.on("error", (error) => socket.emit("refused", error.message));
+    refuseForbidden(socket);
 
     echo(socket);
     rooms(socket);
@@ -49,6 +48,13 @@ function behave(namespace) {
     socket.on("seen", (ack) => ack(seen));
     socket.emit("auth", socket.handshake.auth);
   });
+}
+
+// A packet middleware's error comes out as the socket's "error" event, as other errors do too.
+function refuseForbidden(socket) {
+  const error = new Error("forbidden event");
+  socket.use(([event], next) => next(event === "forbidden" ? error : undefined));
+  socket.on("error", (found) => found === error && socket.emit("refused", error.message));
 }
 
 function echo(socket) {
