@@ -4,7 +4,7 @@
 //! a frame is cut in two or a write did not fit. A read that did not fill the buffer has drained the
 //! socket (epoll(7)), so a delivery costs one `read` and nothing else.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::time::Duration;
 
 use mio::net::TcpStream;
@@ -62,9 +62,15 @@ pub struct Swarm {
     poll: Poll,
     events: Events,
     links: Vec<Link>,
+    shared: Shared,
+    closed: usize,
+}
+
+/// Memory that all connections take turns with.
+#[derive(Debug)]
+struct Shared {
     buffer: Vec<u8>,
     reply: Vec<u8>,
-    closed: usize,
 }
 
 impl Swarm {
@@ -77,8 +83,7 @@ impl Swarm {
             poll: Poll::new().map_err(LoadError::Poll)?,
             events: Events::with_capacity(EVENTS_AT_ONCE),
             links: Vec::new(),
-            buffer: vec![0; BUFFER_BYTES],
-            reply: Vec::new(),
+            shared: Shared { buffer: vec![0; BUFFER_BYTES], reply: Vec::new() },
             closed: 0,
         })
     }
@@ -163,7 +168,7 @@ impl Swarm {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
             other => other.map_err(LoadError::Poll)?,
         }
-        let Self { events, links, buffer, reply, closed, .. } = self;
+        let Self { events, links, shared, closed, .. } = self;
         for event in &*events {
             let Token(number) = event.token();
             let Some(link) = links.get_mut(number).filter(|link| link.open) else { continue };
@@ -171,10 +176,10 @@ impl Swarm {
                 link.send(&[])?;
             }
             if event.is_readable() {
-                link.read(number, buffer, sink, reply);
-                if !reply.is_empty() {
-                    link.send(reply)?;
-                    reply.clear();
+                link.read(number, event.is_read_closed(), shared, sink);
+                if !shared.reply.is_empty() {
+                    link.send(&shared.reply)?;
+                    shared.reply.clear();
                 }
             }
             *closed += usize::from(!link.open);
@@ -184,40 +189,45 @@ impl Swarm {
 }
 
 impl Link {
-    fn read<S: Sink>(
-        &mut self,
-        number: usize,
-        buffer: &mut [u8],
-        sink: &mut S,
-        reply: &mut Vec<u8>,
-    ) {
-        loop {
-            let kept = self.cut.len();
-            if let Some(place) = buffer.get_mut(..kept) {
-                place.copy_from_slice(&self.cut);
-            }
-            let Some(space) = buffer.get_mut(kept..).filter(|space| !space.is_empty()) else {
-                // A frame larger than the whole buffer: nothing here sends such.
-                self.open = false;
-                return;
-            };
-            let room = space.len();
-            let count = match self.stream.read(space) {
-                Ok(0) => return self.open = false,
-                Ok(count) => count,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+    /// Reads until nothing is left. A read that did not fill the buffer was the last one, unless
+    /// the end of the stream was announced with the data: it is told only once.
+    fn read<S: Sink>(&mut self, number: usize, ended: bool, shared: &mut Shared, sink: &mut S) {
+        while self.open {
+            match self.read_once(number, shared, sink) {
+                Ok(filled) if filled || ended => {}
+                Ok(_) => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(_) => return self.open = false,
-            };
-            sink.readable();
-            let filled = buffer.get(..kept + count).unwrap_or_default();
-            let used = self.scan(number, filled, sink, reply);
-            self.cut.clear();
-            self.cut.extend_from_slice(filled.get(used..).unwrap_or_default());
-            if count < room || !self.open {
-                return;
+                Err(_) => self.open = false,
             }
         }
+    }
+
+    /// One `read`, and all whole frames in it. Whether it filled the buffer.
+    fn read_once<S: Sink>(
+        &mut self,
+        number: usize,
+        shared: &mut Shared,
+        sink: &mut S,
+    ) -> io::Result<bool> {
+        let Shared { buffer, reply } = shared;
+        let kept = self.cut.len();
+        let Some((front, space)) = buffer.split_at_mut_checked(kept) else {
+            // A frame larger than the whole buffer: nothing here sends such.
+            return Err(ErrorKind::InvalidData.into());
+        };
+        let count = self.stream.read(space)?;
+        if count == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        let filled = count == space.len();
+        front.copy_from_slice(&self.cut);
+        self.cut.clear();
+        sink.readable();
+        let bytes = buffer.get(..kept + count).unwrap_or_default();
+        let used = self.scan(number, bytes, sink, reply);
+        self.cut.extend_from_slice(bytes.get(used..).unwrap_or_default());
+        Ok(filled)
     }
 
     /// Hands over every whole frame in `bytes`; returns how many bytes they took.
