@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use fanfare_testkit::load::{Burst, Echo, LoadError, Report, Target};
+use fanfare_testkit::load::{Burst, Counted, CountedEcho, Echo, LoadError, Report, Target};
 
 /// The fault that is planted, at the first member, for the publishes numbered 3 and 4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,6 +150,16 @@ fn an_honest_server_raises_no_alarm() {
         assert_eq!(report.faults, Vec::<String>::new(), "window {window}");
         assert!(report.metrics["per_second"] > 0.0);
     }
+}
+
+#[test]
+fn counted_scenarios_do_as_much_as_asked() {
+    let target = Server::start(Planted::Nothing);
+    let counted = Counted { members: 3, window: 4, payload_bytes: 40, publishes: 10 };
+    let report = counted.run(&target).unwrap();
+    assert_eq!((report.metrics["deliveries"], report.faults.len()), (30.0, 0));
+    let report = CountedEcho { clients: 2, round_trips: 5 }.run(&target).unwrap();
+    assert_eq!((report.metrics["acks"], report.faults.len()), (10.0, 0));
 }
 
 #[test]

@@ -38,6 +38,19 @@ pub struct Burst {
     pub measure_ms: u64,
 }
 
+/// A room fed with a fixed number of events: for counting instructions instead of time.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Counted {
+    /// Connections in the room.
+    pub members: usize,
+    /// Publishes not yet received by everyone.
+    pub window: usize,
+    /// Bytes of the event's JSON argument.
+    pub payload_bytes: usize,
+    /// Publishes until the end; none is allowed and only connects.
+    pub publishes: u64,
+}
+
 /// A room fed at a fixed rate, well under saturation, to see latencies.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Paced {
@@ -195,6 +208,35 @@ impl Burst {
             swarm.nap_and_pump(room)?;
         }
         Ok(())
+    }
+}
+
+impl Counted {
+    /// Runs the scenario to its last delivery. The report holds faults and the number of deliveries.
+    ///
+    /// # Errors
+    /// As [`Burst::run`].
+    pub fn run(&self, target: &Target) -> Result<Report, LoadError> {
+        let mut swarm = Swarm::new()?;
+        let mut room = Room::join(&mut swarm, target, self.members, self.payload_bytes)?;
+        room.ledger = Ledger::new(self.members, self.window);
+        let mut left = self.publishes;
+        let mut stall = Stall::new();
+        let mut frames = Vec::new();
+        while left > 0 && !stall.happened(room.ledger.deliveries()) {
+            frames.clear();
+            while left > 0 && room.publish(&mut frames).is_some() {
+                left -= 1;
+            }
+            if !frames.is_empty() {
+                swarm.send(room.publisher, &frames)?;
+            }
+            swarm.pump(&mut room, WAIT)?;
+        }
+        room.drain(&mut swarm)?;
+        let mut report = Report::new(room.ledger.faults(), swarm.closed());
+        report.metric("deliveries", room.ledger.deliveries() as f64);
+        Ok(report)
     }
 }
 

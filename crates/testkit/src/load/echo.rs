@@ -10,8 +10,8 @@ use super::process::Cost;
 use super::swarm::{Sink, Swarm};
 use super::{LoadError, Report, Target};
 
-/// How long to wait for the last answers.
-const LAST_ANSWERS: Duration = Duration::from_secs(5);
+/// Without a single answer for this long, what is under way is lost.
+const STALL: Duration = Duration::from_secs(5);
 
 /// Many connections, each sending its next `echo` when the last one was acknowledged.
 #[derive(Debug, Clone, Deserialize)]
@@ -24,11 +24,21 @@ pub struct Echo {
     pub measure_ms: u64,
 }
 
+/// A fixed number of round trips: for counting instructions instead of time.
+#[derive(Debug, Clone, Deserialize)]
+pub struct CountedEcho {
+    /// Connections, each with one request under way.
+    pub clients: usize,
+    /// Round trips of each connection; at least one.
+    pub round_trips: u64,
+}
+
 #[derive(Debug)]
 struct Answers {
     /// The acknowledgement each connection waits for.
     awaited: Vec<u64>,
-    asking: bool,
+    /// The id from which on no connection asks any more.
+    end: u64,
     under_way: usize,
     answered: u64,
     faults: Faults,
@@ -44,7 +54,7 @@ impl Sink for Answers {
             std::cmp::Ordering::Equal => {
                 *awaited += 1;
                 self.answered += 1;
-                if self.asking {
+                if *awaited < self.end {
                     ask(*awaited, reply);
                 } else {
                     self.under_way -= 1;
@@ -65,6 +75,38 @@ fn ask(id: u64, out: &mut Vec<u8>) {
     append_text(out, format!("42{id}[\"echo\",{{\"n\":{id}}}]").as_bytes());
 }
 
+impl Answers {
+    /// Opens the connections and sends the first request on each.
+    fn begin(
+        swarm: &mut Swarm,
+        target: &Target,
+        clients: usize,
+        end: u64,
+    ) -> Result<Self, LoadError> {
+        swarm.connect_many(target, "", clients)?;
+        let mut first = Vec::new();
+        ask(0, &mut first);
+        for link in 0..clients {
+            swarm.send(link, &first)?;
+        }
+        let awaited = vec![0; clients];
+        Ok(Self { awaited, end, under_way: clients, answered: 0, faults: Faults::default() })
+    }
+
+    /// Waits for the answers under way; those that do not come are missing.
+    fn finish(&mut self, swarm: &mut Swarm) -> Result<(), LoadError> {
+        let mut last_seen = (self.answered, Instant::now());
+        while self.under_way > 0 && last_seen.1.elapsed() < STALL {
+            swarm.pump(self, Duration::from_millis(50))?;
+            if self.answered != last_seen.0 {
+                last_seen = (self.answered, Instant::now());
+            }
+        }
+        self.faults.missing = self.under_way as u64;
+        Ok(())
+    }
+}
+
 impl Echo {
     /// Runs the scenario and says what a round trip cost the server.
     ///
@@ -72,32 +114,31 @@ impl Echo {
     /// When the server cannot be reached or its process cannot be read.
     pub fn run(&self, target: &Target) -> Result<Report, LoadError> {
         let mut swarm = Swarm::new()?;
-        swarm.connect_many(target, "", self.clients)?;
-        let mut answers = Answers {
-            awaited: vec![0; self.clients],
-            asking: true,
-            under_way: self.clients,
-            answered: 0,
-            faults: Faults::default(),
-        };
-        let mut first = Vec::new();
-        ask(0, &mut first);
-        for link in 0..self.clients {
-            swarm.send(link, &first)?;
-        }
+        let mut answers = Answers::begin(&mut swarm, target, self.clients, u64::MAX)?;
         pump_for(self.warm_up_ms, &mut swarm, &mut answers)?;
         let before = (Cost::now(target.pid)?, answers.answered);
         pump_for(self.measure_ms, &mut swarm, &mut answers)?;
         let spent = Cost::now(target.pid)?.since(&before.0);
         let answered = answers.answered - before.1;
-        answers.asking = false;
-        let end = Instant::now() + LAST_ANSWERS;
-        while answers.under_way > 0 && Instant::now() < end {
-            swarm.pump(&mut answers, Duration::from_millis(50))?;
-        }
-        answers.faults.missing = answers.under_way as u64;
+        answers.end = 0;
+        answers.finish(&mut swarm)?;
         let mut report = Report::new(answers.faults, swarm.closed());
         spent.report(&mut report, answered, "ack");
+        Ok(report)
+    }
+}
+
+impl CountedEcho {
+    /// Runs the scenario to its last answer. The report holds faults and the number of answers.
+    ///
+    /// # Errors
+    /// When the server cannot be reached.
+    pub fn run(&self, target: &Target) -> Result<Report, LoadError> {
+        let mut swarm = Swarm::new()?;
+        let mut answers = Answers::begin(&mut swarm, target, self.clients, self.round_trips)?;
+        answers.finish(&mut swarm)?;
+        let mut report = Report::new(answers.faults, swarm.closed());
+        report.metric("acks", answers.answered as f64);
         Ok(report)
     }
 }

@@ -24,8 +24,8 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::broadcast::{Burst, Paced};
-pub use self::echo::Echo;
+pub use self::broadcast::{Burst, Counted, Paced};
+pub use self::echo::{CountedEcho, Echo};
 pub use self::idle::Idle;
 pub use self::link::Target;
 pub use self::order::Faults;
@@ -49,10 +49,14 @@ pub struct Plan {
 pub enum Scenario {
     /// Events to a room, as fast as the window allows.
     Burst(Burst),
+    /// A fixed number of events to a room.
+    Counted(Counted),
     /// Events to a room at a fixed rate, with latencies.
     Paced(Paced),
     /// Acknowledgement round trips.
     Echo(Echo),
+    /// A fixed number of acknowledgement round trips.
+    CountedEcho(CountedEcho),
     /// Connections that do nothing.
     Idle(Idle),
 }
@@ -66,8 +70,10 @@ impl Plan {
     pub fn run(&self) -> Result<Report, LoadError> {
         match &self.scenario {
             Scenario::Burst(burst) => burst.run(&self.target),
+            Scenario::Counted(counted) => counted.run(&self.target),
             Scenario::Paced(paced) => paced.run(&self.target),
             Scenario::Echo(echo) => echo.run(&self.target),
+            Scenario::CountedEcho(echo) => echo.run(&self.target),
             Scenario::Idle(idle) => idle.run(&self.target),
         }
     }
