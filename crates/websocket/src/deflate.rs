@@ -84,41 +84,52 @@ impl Deflater {
     /// not get smaller: send it as it is.
     #[must_use]
     pub fn text(&mut self, message: &str) -> Option<Deflated> {
-        self.frame(Opcode::Text, message.as_bytes())
+        self.message(Opcode::Text, message.as_bytes())
     }
 
     /// A binary message in one compressed frame; `None` as in [`text`](Self::text).
     #[must_use]
     pub fn binary(&mut self, message: &[u8]) -> Option<Deflated> {
-        self.frame(Opcode::Binary, message)
+        self.message(Opcode::Binary, message)
+    }
+
+    /// A message of either kind in one compressed frame; `None` as in [`text`](Self::text), or if
+    /// `opcode` is not text or binary.
+    #[must_use]
+    pub fn message(&mut self, opcode: Opcode, message: &[u8]) -> Option<Deflated> {
+        self.frame(opcode, message, |frame, first, payload| {
+            frame.reserve(head::size(payload.len()) + payload.len());
+            head::write(frame, first, payload.len(), None);
+            frame.put_slice(payload);
+        })
     }
 
     /// A client's message in one compressed frame, masked with `key`; `None` as in
-    /// [`text`](Self::text), or if `opcode` is not text or binary.
+    /// [`message`](Self::message).
     #[must_use]
     pub fn masked(&mut self, opcode: Opcode, message: &[u8], key: [u8; 4]) -> Option<Deflated> {
+        self.frame(opcode, message, |frame, first, payload| {
+            frame::put_masked(frame, first, payload, key);
+        })
+    }
+
+    fn frame(
+        &mut self,
+        opcode: Opcode,
+        message: &[u8],
+        write: impl FnOnce(&mut BytesMut, u8, &[u8]),
+    ) -> Option<Deflated> {
         if !matches!(opcode, Opcode::Text | Opcode::Binary) {
             return None;
         }
-        let payload = self.compress(message)?;
-        let mut frame = BytesMut::new();
-        frame::put_masked(&mut frame, FIN | RSV1 | opcode.bits(), payload, key);
-        self.give_back();
-        Some(Deflated { frame: frame.freeze(), message_bytes: message.len() })
-    }
-
-    fn frame(&mut self, opcode: Opcode, message: &[u8]) -> Option<Deflated> {
-        let payload = self.compress(message)?;
-        let mut frame = BytesMut::with_capacity(head::size(payload.len()) + payload.len());
-        head::write(&mut frame, FIN | RSV1 | opcode.bits(), payload.len(), None);
-        frame.put_slice(payload);
-        self.give_back();
-        Some(Deflated { frame: frame.freeze(), message_bytes: message.len() })
-    }
-
-    fn give_back(&mut self) {
+        let frame = self.compress(message).map(|payload| {
+            let mut frame = BytesMut::new();
+            write(&mut frame, FIN | RSV1 | opcode.bits(), payload);
+            frame.freeze()
+        });
         self.scratch.truncate(KEPT_SCRATCH_BYTES);
         self.scratch.shrink_to(KEPT_SCRATCH_BYTES);
+        Some(Deflated { frame: frame?, message_bytes: message.len() })
     }
 
     /// The compressed payload, if it is smaller than the message.
