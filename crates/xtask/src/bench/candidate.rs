@@ -5,13 +5,16 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 /// How long a server may take until it says that it is ready.
 const READY: Duration = Duration::from_secs(20);
+
+/// How long a server may take to end, its results written.
+const END: Duration = Duration::from_secs(30);
 
 /// One server under test.
 #[derive(Debug, Clone)]
@@ -90,6 +93,25 @@ impl Candidate {
                 bail!(error)
             }
         }
+    }
+}
+
+impl Running {
+    /// Asks the server to end and waits until it has, so that it can write down what it counted.
+    ///
+    /// # Errors
+    /// When it cannot be asked, or does not end in time.
+    pub(super) fn end(mut self) -> Result<()> {
+        // The standard library can only kill; the shell's own `kill` is everywhere.
+        let ask = format!("kill -TERM {}", self.child.id());
+        let asked = Command::new("sh").arg("-c").arg(ask).status()?;
+        ensure!(asked.success(), "cannot ask the server to end");
+        let asked_at = Instant::now();
+        while self.child.try_wait()?.is_none() {
+            ensure!(asked_at.elapsed() < END, "the server did not end when asked to");
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
     }
 }
 

@@ -6,9 +6,9 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::candidate::{Candidate, Cores};
+use super::candidate::{Candidate, Cores, Running};
 use super::scenario::Scenario;
 
 /// What measures, and where.
@@ -30,9 +30,11 @@ pub(super) struct Samples(BTreeMap<(&'static str, String), Vec<f64>>);
 
 /// What the generator reports of one run.
 #[derive(Debug, Deserialize)]
-struct Report {
-    metrics: BTreeMap<String, f64>,
-    faults: Vec<String>,
+pub(super) struct Report {
+    /// Measured values by name.
+    pub(super) metrics: BTreeMap<String, f64>,
+    /// Loss and disorder, one sentence each.
+    pub(super) faults: Vec<String>,
 }
 
 /// The outcome of one scenario.
@@ -74,7 +76,15 @@ impl Bench {
 
     fn run_once(&self, scenario: &Scenario, candidate: &Candidate) -> Result<Report> {
         let server = candidate.start(&self.server_cores)?;
-        let plan = json!({"target": server.ready, "scenario": scenario.plan});
+        self.generate(&scenario.plan, &server)
+    }
+
+    /// Has the generator do what `scenario` says, against a running server.
+    ///
+    /// # Errors
+    /// When the generator cannot finish.
+    pub(super) fn generate(&self, scenario: &Value, server: &Running) -> Result<Report> {
+        let plan = json!({"target": server.ready, "scenario": scenario});
         let output = self
             .generator_core
             .command(&self.generator)

@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "the results are this program's output")]
 
 mod candidate;
+mod instructions;
 mod measure;
 mod prepare;
 mod report;
@@ -32,6 +33,12 @@ pub(crate) struct Options {
     /// Large rooms, large events and latencies too.
     #[arg(long)]
     full: bool,
+    /// Count instructions of our server under callgrind and compare with bench/instructions.json.
+    #[arg(long, conflicts_with_all = ["quick", "full", "only", "filter"])]
+    instructions: bool,
+    /// Write the counted instructions to the file instead of failing when they grew.
+    #[arg(long, requires = "instructions")]
+    accept: bool,
     /// Measure one server alone.
     #[arg(long, value_parser = [prepare::OURS, prepare::NODE])]
     only: Option<String>,
@@ -71,6 +78,9 @@ impl Options {
 /// When something cannot be built or run, or a server lost or reordered an event.
 pub(crate) fn run(options: &Options) -> Result<()> {
     prepare::check_machine()?;
+    if options.instructions {
+        return instructions::run(options.accept);
+    }
     let mode = options.mode();
     let available = thread::available_parallelism()?.get();
     let (server_cores, generator_core) = Cores::shared_out(available, options.shards);
