@@ -73,7 +73,7 @@ suite("Engine.IO v3 over polling", "v3", (target) => {
     assert.equal(headers["content-type"], "application/octet-stream");
     const back = Buffer.from(`451-["message-back",${PLACEHOLDER}]`);
     assert.equal(back.length, 50);
-    const golden = Buffer.concat([Buffer.of(0, 5, 1, 0xff), back, Buffer.of(1, 5, 0xff, 4, 1, 2, 3, 4)]);
+    const golden = Buffer.concat([Buffer.of(0, 5, 0, 0xff), back, Buffer.of(1, 5, 0xff, 4, 1, 2, 3, 4)]);
     assert.deepEqual(bytes, golden);
   });
 

@@ -1,19 +1,69 @@
-//! All automation.
+//! All automation of the project: `cargo xtask <task>`.
+//!
+//! It needs Rust and nothing else; what a task wants beside it (Node.js, Python, cargo-fuzz) is
+//! looked for when the task runs, and named with the command that installs it.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "these programs talk to a person")]
 
 mod bench;
+mod bundle;
+mod cargo;
+mod conformance;
+mod fuzz;
+mod node;
+mod process;
+mod report;
+mod serve;
+mod suite;
 
+use std::process::ExitCode;
+
+use anyhow::Result;
 use clap::Parser;
 
 /// All automation of the project.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
+    /// Builds the server and starts it on 127.0.0.1:3000.
+    Serve(serve::Options),
+    /// Formatting, lints and documentation.
+    Check,
+    /// Every test: Rust, examples, conformance with the real clients, a short fuzz run.
+    Test,
+    /// What the continuous integration runs: `check`, then `test`.
+    Ci,
+    /// The real Socket.IO clients and the golden bytes, against our server or the reference.
+    Conformance(conformance::Options),
     /// Measures the cost of deliveries, acknowledgements and idle connections, beside Node.js.
     Bench(bench::Options),
+    /// Fetches the browser's client from npm, for the next build of the server to embed.
+    Bundle,
+    /// Feeds the parsers what no peer should send.
+    Fuzz(fuzz::Options),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Task::parse() {
-        Task::Bench(options) => bench::run(&options),
+impl Task {
+    fn run(&self) -> Result<()> {
+        match self {
+            Self::Serve(options) => serve::run(options),
+            Self::Check => suite::check(),
+            Self::Test => suite::test(),
+            Self::Ci => suite::ci(),
+            Self::Conformance(options) => conformance::run(options),
+            Self::Bench(options) => bench::run(options),
+            Self::Bundle => bundle::run(),
+            Self::Fuzz(options) => fuzz::run(options),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match Task::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

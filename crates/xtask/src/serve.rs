@@ -1,0 +1,48 @@
+//! `cargo xtask serve`: from a checkout to a running server in one command.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::{bundle, cargo, node, process};
+
+/// The address when no other is asked for.
+const LISTEN: &str = "127.0.0.1:3000";
+
+/// How to build and start the server.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Build without optimisation: quicker to build, slower to run.
+    #[arg(long)]
+    dev: bool,
+    /// More arguments for `fanfare serve`, after `--`.
+    #[arg(last = true)]
+    arguments: Vec<String>,
+}
+
+/// Builds what is needed and runs the server until it ends.
+///
+/// # Errors
+/// When something does not build, or the server fails.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    if node::is_available() {
+        bundle::run()?;
+    } else {
+        println!(
+            "Without Node.js the parts made with npm are left out: /socket.io/socket.io.js is not \
+             served.\nClients that bring their own socket.io-client need nothing more. To have \
+             them, install Node.js (`apt-get install nodejs npm`) and start again."
+        );
+    }
+    let mut what = vec!["--package", "fanfare-cli", "--bin", "fanfare"];
+    if !options.dev {
+        what.push("--release");
+    }
+    let program = cargo::build(&what, "fanfare")?;
+    let mut server = Command::new(program);
+    server.arg("serve");
+    if !options.arguments.iter().any(|argument| argument.starts_with("--listen")) {
+        server.args(["--listen", LISTEN]);
+    }
+    process::run(server.args(&options.arguments))
+}
