@@ -14,7 +14,8 @@ pub(crate) use inflate::{compressed_bound, inflate};
 use miniz_oxide::deflate::core::{
     CompressorOxide, TDEFLFlush, TDEFLStatus, compress, create_comp_flags_from_zip_params,
 };
-pub use negotiate::{Agreed, OFFER, Unacceptable};
+pub(crate) use negotiate::Unacceptable;
+pub use negotiate::{Agreed, OFFER};
 
 use crate::head::{self, FIN, RSV1};
 use crate::{Opcode, frame};

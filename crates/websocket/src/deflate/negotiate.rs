@@ -17,9 +17,8 @@ pub struct Agreed {
 }
 
 /// The server's answer about extensions is not one to our offer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the server answered with an extension that was not offered so")]
-pub struct Unacceptable;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unacceptable;
 
 impl Agreed {
     /// Chooses from a client's offers, the first that is acceptable; `None` is to go without.
