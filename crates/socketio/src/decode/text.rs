@@ -125,7 +125,9 @@ fn event(payload: &str, ack: Option<AckId>) -> Result<Body, Violation> {
     if scanner.next()? != Some(Token::ArrayStart) {
         return Err(Violation::InvalidEventPayload);
     }
-    let name = scanner.next()?.ok_or(Violation::MalformedJson)?;
+    let Some(name @ (Token::String(_) | Token::Number(_))) = scanner.next()? else {
+        return Err(Violation::InvalidEventPayload);
+    };
     let name_end = scanner.position();
     let (args, count) = rest_of_array(&mut scanner)?;
     let (name, elements) = match name {

@@ -7,9 +7,6 @@ use super::write::Packer;
 use crate::json::{RawStr, Scanner, Token};
 use crate::placeholder;
 
-/// The largest whole number that JavaScript's numbers hold exactly.
-const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
-
 /// The `MessagePack` of the elements of a JSON array, one after the other.
 ///
 /// Only for elements that were checked: what is malformed ends the output.
@@ -45,23 +42,27 @@ fn write_text(packer: &mut Packer, text: &RawStr<'_>) {
     packer.text(&text.decode());
 }
 
-/// A number as JavaScript would send it: as an integer when it is whole, however it was written.
-/// Whole numbers beyond JavaScript's exact range stay exact.
+/// A number as JavaScript would send it: as an integer when it is whole and has at most 64 bits,
+/// however it was written. Whole numbers beyond JavaScript's exact range stay exact.
 fn write_number(packer: &mut Packer, digits: &str) {
-    if let Ok(value) = digits.parse::<u64>() {
-        return packer.unsigned(value);
-    }
-    if let Ok(value) = digits.parse::<i64>() {
-        return packer.signed(value);
+    if write_whole(packer, digits) {
+        return;
     }
     let value = digits.parse::<f64>().unwrap_or(f64::NAN);
-    if value.fract() == 0.0
-        && value.abs() <= MAX_SAFE_INTEGER
-        && let Ok(whole) = format!("{value:.0}").parse::<i64>()
-    {
-        return packer.signed(whole);
+    if value.fract() != 0.0 || !write_whole(packer, &format!("{value:.0}")) {
+        packer.float(value);
     }
-    packer.float(value);
+}
+
+fn write_whole(packer: &mut Packer, digits: &str) -> bool {
+    if let Ok(value) = digits.parse::<u64>() {
+        packer.unsigned(value);
+    } else if let Ok(value) = digits.parse::<i64>() {
+        packer.signed(value);
+    } else {
+        return false;
+    }
+    true
 }
 
 /// How many elements or entries each container has, in the order in which they open.

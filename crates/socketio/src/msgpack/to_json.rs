@@ -116,8 +116,7 @@ impl JsonWriter<'_> {
     }
 }
 
-/// A number as JSON writes it: whole numbers without a fraction, and `null` for what JSON has no
-/// number for.
+/// A number as `JSON.stringify` writes it: `null` for what JSON has no number for.
 pub(crate) fn number_text(item: Item<'_>) -> String {
     match item {
         Item::Unsigned(value) => value.to_string(),
@@ -126,7 +125,8 @@ pub(crate) fn number_text(item: Item<'_>) -> String {
         Item::Float(0.0) => "0".to_owned(),
         Item::Float(value) if !value.is_finite() => "null".to_owned(),
         Item::Float(value) if (1e-6..1e21).contains(&value.abs()) => value.to_string(),
-        Item::Float(value) => format!("{value:e}"),
+        Item::Float(value) if value.abs() < 1.0 => format!("{value:e}"),
+        Item::Float(value) => format!("{value:e}").replace('e', "e+"),
         _ => "null".to_owned(),
     }
 }
