@@ -43,6 +43,7 @@ pub mod cors;
 pub mod jsonp;
 pub mod packet;
 pub mod payload;
+pub mod response;
 
 mod close;
 mod refusal;

@@ -416,7 +416,7 @@ impl Session {
 
     fn switch(&mut self, now: Instant, settings: &Settings) {
         self.probe = Probe::Idle;
-        self.answer_poll(PollAnswer::Close);
+        self.answer_poll(PollAnswer::Moved);
         self.post_open = false;
         self.transport = Transport::Websocket;
         self.pending.add(Pending::SWITCHED);
@@ -431,6 +431,9 @@ impl Session {
     }
 
     /// Bytes that are no packet came on the session's transport.
+    ///
+    /// A `POST` that brought them is answered `ok` all the same, as in the reference server; only a
+    /// body that is no text is refused ([`Refusal::InvalidUtf8`]).
     pub fn parse_error(&mut self) {
         self.end(CloseCause::Unparsable);
     }

@@ -21,24 +21,32 @@ impl Control {
     }
 }
 
-/// What a pending `GET` is answered with when no messages answer it. Messages that are queued at
-/// that moment go into the same response, before these packets.
+/// What a pending `GET` is answered with. Messages that are queued at that moment go into the same
+/// response, before these packets, where [`PollAnswer::takes_messages`] says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PollAnswer {
     /// `6`: nothing, come again (or, while upgrading, do not). Not needed beside messages.
     Noop,
-    /// `1`: the session or this transport ended.
+    /// `1`: the session ended.
     Close,
+    /// `1`: the session goes on on its WebSocket. Queued messages go there and not into this
+    /// response, which the client may no longer read.
+    Moved,
     /// `6` and `1`: the session was closed before this `GET` came.
     NoopThenClose,
 }
 
 impl PollAnswer {
+    /// Whether queued messages go into the response too.
+    pub const fn takes_messages(self) -> bool {
+        !matches!(self, Self::Moved)
+    }
+
     /// The packets, ready for [`crate::payload::encode`].
     pub const fn pieces(self) -> &'static [Piece<'static>] {
         match self {
             Self::Noop => &[Piece::Text("6")],
-            Self::Close => &[Piece::Text("1")],
+            Self::Close | Self::Moved => &[Piece::Text("1")],
             Self::NoopThenClose => &[Piece::Text("6"), Piece::Text("1")],
         }
     }
@@ -81,15 +89,17 @@ impl Pending {
     const NOOP: u16 = 1 << 3;
     const CLOSE: u16 = 1 << 4;
     const NOOP_THEN_CLOSE: u16 = 1 << 5;
-    pub(super) const CLOSE_PROBE: u16 = 1 << 6;
-    pub(super) const SWITCHED: u16 = 1 << 7;
-    pub(super) const CLOSED: u16 = 1 << 8;
+    const MOVED: u16 = 1 << 6;
+    pub(super) const CLOSE_PROBE: u16 = 1 << 7;
+    pub(super) const SWITCHED: u16 = 1 << 8;
+    pub(super) const CLOSED: u16 = 1 << 9;
 
     pub(super) const fn answer(answer: PollAnswer) -> u16 {
         match answer {
             PollAnswer::Noop => Self::NOOP,
             PollAnswer::Close => Self::CLOSE,
             PollAnswer::NoopThenClose => Self::NOOP_THEN_CLOSE,
+            PollAnswer::Moved => Self::MOVED,
         }
     }
 
@@ -112,6 +122,7 @@ impl Pending {
             Self::NOOP => Some(Output::AnswerPoll(PollAnswer::Noop)),
             Self::CLOSE => Some(Output::AnswerPoll(PollAnswer::Close)),
             Self::NOOP_THEN_CLOSE => Some(Output::AnswerPoll(PollAnswer::NoopThenClose)),
+            Self::MOVED => Some(Output::AnswerPoll(PollAnswer::Moved)),
             Self::CLOSE_PROBE => Some(Output::CloseProbe),
             Self::SWITCHED => Some(Output::Switched),
             Self::CLOSED => cause.map(|cause| Output::Closed(cause.reason())),
