@@ -1,1 +1,66 @@
-//! A real-time server for unmodified Socket.IO clients that loses nothing silently.
+//! A real-time server for unmodified Socket.IO clients.
+//!
+//! ```no_run
+//! use fanfare::{Ack, Args, Io, Server, Socket};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let io = Io::with(|settings| settings.max_rooms = 100)?;
+//! io.main()
+//!     .on_connect(|socket: Socket| async move { println!("{} is here", socket.id()) })
+//!     .on("chat", |socket: Socket, (room, text): (String, String)| async move {
+//!         let sent = socket.io().to(room).emit("chat", (text,));
+//!         println!("{sent:?}");
+//!     })
+//!     .on("echo", |_: Socket, args: Args, ack: Ack| async move { ack.send(args) });
+//!
+//! let server = Server::new(io.clone(), io.router());
+//! # drop(server);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **Threads.** [`Io`] owns threads, one per core unless set otherwise. A connection lives on one
+//! of them, and so do its listeners: they start in the order in which its events arrived and must
+//! not block. Everything public may be used from any thread.
+//!
+//! **Order.** What one task does to a socket, joining, emitting, disconnecting, is done in that
+//! order. All sockets get the events of a namespace in one order.
+
+mod ack;
+mod broadcast;
+mod counters;
+mod disconnect;
+mod emit;
+mod handler;
+mod handshake;
+mod http;
+mod io;
+mod namespace;
+// TEMP
+#[allow(dead_code)]
+mod server {
+    #[derive(Clone, Copy)]
+    pub(crate) struct OnShard(pub(crate) u8);
+    #[derive(Clone, Copy)]
+    pub(crate) struct Secure;
+}
+mod settings;
+mod shard;
+mod socket;
+mod transport;
+
+pub use ack::{Ack, AckError, Unanswered};
+pub use broadcast::Broadcast;
+pub use counters::{Counters, Counts};
+pub use disconnect::{Disconnect, DisconnectReason};
+pub use emit::{EmitError, IntoArgs, IntoRooms};
+pub use handler::{EventHandler, FromArgs, Refused, Unfit};
+pub use handshake::Handshake;
+pub use io::{BuildError, Io};
+pub use namespace::{DynamicNamespace, Event, Namespace};
+pub use settings::{OutboxLimits, Settings};
+pub use socket::{RemoteSocket, Socket};
+
+pub use engineio;
+pub use hub::{JoinError, Room, RoomNameError, SocketId};
+pub use socketio::{Args, ArgsError, EncodeError, NamespaceError, Parser};

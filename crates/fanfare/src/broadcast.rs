@@ -1,0 +1,231 @@
+//! Choosing who gets an event, and sending it.
+
+use crate::ack::{self, Unanswered};
+use crate::emit::{EmitError, Flags, IntoArgs, IntoRooms};
+use crate::namespace::Namespace;
+use crate::shard::{Asked, Broadcasting, Op};
+use crate::socket::RemoteSocket;
+use hub::{Room, RoomNameError, Target};
+use smallvec::SmallVec;
+use socketio::Args;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// How long a broadcast waits for acks unless told otherwise: as long as Node's adapters wait.
+const DEFAULT_ACK_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A choice of sockets in one namespace, and how to send to them.
+///
+/// Made by [`Io::to`](crate::Io::to), [`Namespace::to`], [`Socket::to`](crate::Socket::to) and
+/// their relatives; refined by further calls; used by [`emit`](Self::emit) and the others. Without
+/// `to`, every socket of the namespace is meant. A socket that is in several of the rooms gets the
+/// event once.
+///
+/// A name that is no valid room is reported by the call that ends the chain.
+#[derive(Debug, Clone)]
+#[must_use = "a broadcast does nothing until something is emitted"]
+pub struct Broadcast {
+    namespace: Namespace,
+    rooms: SmallVec<[Room; 1]>,
+    except: SmallVec<[Room; 1]>,
+    flags: Flags,
+    deadline: Duration,
+    error: Option<BadTarget>,
+}
+
+#[derive(Debug, Clone)]
+enum BadTarget {
+    Name(RoomNameError),
+    NoRooms,
+}
+
+impl Broadcast {
+    pub(crate) fn new(namespace: Namespace) -> Self {
+        Broadcast {
+            namespace,
+            rooms: SmallVec::new(),
+            except: SmallVec::new(),
+            flags: Flags::default(),
+            deadline: DEFAULT_ACK_DEADLINE,
+            error: None,
+        }
+    }
+
+    /// Adds rooms whose sockets are meant.
+    pub fn to(mut self, rooms: impl IntoRooms) -> Self {
+        match rooms.into_rooms() {
+            // No room at all must never widen to everyone.
+            Ok(rooms) if rooms.is_empty() => self.error = Some(BadTarget::NoRooms),
+            Ok(rooms) => self.rooms.extend(rooms),
+            Err(error) => self.error = Some(BadTarget::Name(error)),
+        }
+        self
+    }
+
+    /// The same as [`to`](Self::to), as in Node's API.
+    pub fn within(self, rooms: impl IntoRooms) -> Self {
+        self.to(rooms)
+    }
+
+    /// Adds rooms whose sockets are not meant, whatever other rooms they are in.
+    pub fn except(mut self, rooms: impl IntoRooms) -> Self {
+        match rooms.into_rooms() {
+            Ok(rooms) => self.except.extend(rooms),
+            Err(error) => self.error = Some(BadTarget::Name(error)),
+        }
+        self
+    }
+
+    /// Drops the event for sockets that cannot take it at once, instead of keeping it for them.
+    pub fn volatile(mut self) -> Self {
+        self.flags.volatile = true;
+        self
+    }
+
+    /// Whether the event may be compressed, where compression is on. Default: it may.
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.flags.compress = compress;
+        self
+    }
+
+    /// Only sockets of this node are meant.
+    pub fn local(mut self) -> Self {
+        self.flags.local = true;
+        self
+    }
+
+    /// How long [`emit_with_ack`](Self::emit_with_ack) waits. Default: 5 s.
+    pub fn timeout(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Sends an event.
+    ///
+    /// # Errors
+    ///
+    /// [`EmitError`]; nothing was sent then.
+    pub fn emit(self, event: &str, args: impl IntoArgs) -> Result<(), EmitError> {
+        let target = self.target()?;
+        let args = args.into_args()?;
+        let broadcast = Broadcasting::event(&self.namespace, target, event, args, self.flags)?;
+        self.namespace.publish(broadcast)
+    }
+
+    /// Sends an event and collects one answer from each socket that got it.
+    ///
+    /// # Errors
+    ///
+    /// `Err` when the event could not be sent; the inner `Err` when some sockets did not answer
+    /// within the deadline or disconnected first, with the answers that came.
+    pub async fn emit_with_ack(
+        self,
+        event: &str,
+        args: impl IntoArgs,
+    ) -> Result<Result<Vec<Args>, Unanswered>, EmitError> {
+        let target = self.target()?;
+        let args = args.into_args()?;
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let asked = Asked { id: self.namespace.next_ack_id(), sender };
+        let mut broadcast = Broadcasting::ask(&self.namespace, target, event, args, asked.id)?;
+        broadcast.asked = Some(asked);
+        let shards = self.namespace.io().shard_count();
+        self.namespace.publish(broadcast)?;
+        Ok(ack::many(receiver, shards, self.deadline).await)
+    }
+
+    /// The sockets that are meant, with what is known of them.
+    ///
+    /// # Errors
+    ///
+    /// When a room's name is not valid.
+    pub async fn fetch_sockets(self) -> Result<Vec<RemoteSocket>, EmitError> {
+        let target = self.target()?;
+        let namespace = &self.namespace;
+        let mut receivers = Vec::new();
+        for index in namespace.io().shard_indices() {
+            let (sender, receiver) = oneshot::channel();
+            let (target, core) = (target.clone(), namespace.core().clone());
+            namespace.io().shard(index).push(Op::run(move |shard| {
+                // The caller may have gone away meanwhile.
+                let _ = sender.send(shard.describe(&core, &target));
+            }));
+            receivers.push(receiver);
+        }
+        let mut sockets = Vec::new();
+        for receiver in receivers {
+            // A shard that is gone has no sockets.
+            sockets.extend(receiver.await.unwrap_or_default());
+        }
+        Ok(sockets
+            .into_iter()
+            .map(|description| RemoteSocket::new(namespace.clone(), description))
+            .collect())
+    }
+
+    /// Makes the sockets that are meant join rooms.
+    ///
+    /// # Errors
+    ///
+    /// When a room's name is not valid.
+    pub fn sockets_join<R: IntoRooms>(
+        self,
+        rooms: R,
+    ) -> Result<impl Future<Output = ()> + Send + use<R>, EmitError> {
+        let rooms = rooms.into_rooms()?;
+        let core = self.namespace.core().clone();
+        let target = Arc::new(self.target()?);
+        Ok(self.namespace.io().run_on_all(move || {
+            let (core, target, rooms) = (core.clone(), target.clone(), rooms.clone());
+            move |shard| shard.join_targets(&core, &target, &rooms)
+        }))
+    }
+
+    /// Makes the sockets that are meant leave rooms.
+    ///
+    /// # Errors
+    ///
+    /// When a room's name is not valid.
+    pub fn sockets_leave<R: IntoRooms>(
+        self,
+        rooms: R,
+    ) -> Result<impl Future<Output = ()> + Send + use<R>, EmitError> {
+        let rooms = rooms.into_rooms()?;
+        let core = self.namespace.core().clone();
+        let target = Arc::new(self.target()?);
+        Ok(self.namespace.io().run_on_all(move || {
+            let (core, target, rooms) = (core.clone(), target.clone(), rooms.clone());
+            move |shard| shard.leave_targets(&core, &target, &rooms)
+        }))
+    }
+
+    /// Disconnects the sockets that are meant from the namespace; with `close`, their whole
+    /// connections.
+    ///
+    /// # Errors
+    ///
+    /// When a room's name is not valid.
+    pub fn disconnect_sockets(
+        self,
+        close: bool,
+    ) -> Result<impl Future<Output = ()> + Send + use<>, EmitError> {
+        let core = self.namespace.core().clone();
+        let target = Arc::new(self.target()?);
+        Ok(self.namespace.io().run_on_all(move || {
+            let (core, target) = (core.clone(), target.clone());
+            move |shard| shard.disconnect_targets(&core, &target, close)
+        }))
+    }
+
+    fn target(&self) -> Result<Target, EmitError> {
+        match &self.error {
+            Some(BadTarget::Name(error)) => return Err(error.clone().into()),
+            Some(BadTarget::NoRooms) => return Err(EmitError::NoRooms),
+            None => {}
+        }
+        let target = Target::rooms(self.rooms.iter().cloned()).unwrap_or_else(Target::all);
+        Ok(self.except.iter().cloned().fold(target, Target::except))
+    }
+}

@@ -1,0 +1,110 @@
+//! What a server counts.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Figures since the start of a server. All only grow, but for those that say "now".
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Sessions opened.
+    pub(crate) sessions_opened: AtomicU64,
+    /// Sessions closed.
+    pub(crate) sessions_closed: AtomicU64,
+    /// Sockets connected to a namespace.
+    pub(crate) sockets_connected: AtomicU64,
+    /// Sockets disconnected.
+    pub(crate) sockets_disconnected: AtomicU64,
+    /// Events received from clients.
+    pub(crate) events_received: AtomicU64,
+    /// Events handed to outboxes: one per receiver.
+    pub(crate) events_delivered: AtomicU64,
+    /// Volatile events dropped because the receiver could not take them at once.
+    pub(crate) volatile_dropped: AtomicU64,
+    /// Panics of listeners and middlewares.
+    pub(crate) handler_panics: AtomicU64,
+    /// What was refused, by reason. The reasons are the program's own words, never a client's.
+    rejected: Mutex<BTreeMap<&'static str, u64>>,
+    /// Why sessions were closed.
+    closed: Mutex<BTreeMap<&'static str, u64>>,
+    /// The exact causes behind those reasons.
+    causes: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+/// The counters at one moment.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Sessions open now.
+    pub sessions: u64,
+    /// Sockets connected now.
+    pub sockets: u64,
+    /// Sessions opened so far.
+    pub sessions_opened: u64,
+    /// Sockets connected so far.
+    pub sockets_connected: u64,
+    /// Events received from clients.
+    pub events_received: u64,
+    /// Events handed to outboxes: one per receiver.
+    pub events_delivered: u64,
+    /// Volatile events dropped because the receiver could not take them at once.
+    pub volatile_dropped: u64,
+    /// Panics of listeners and middlewares.
+    pub handler_panics: u64,
+    /// Requests, packets and frames refused, by reason.
+    pub rejected: BTreeMap<&'static str, u64>,
+    /// Sessions closed, by reason.
+    pub closed: BTreeMap<&'static str, u64>,
+    /// The exact causes, as the transport saw them.
+    pub causes: BTreeMap<&'static str, u64>,
+}
+
+impl Counters {
+    pub(crate) fn add(counter: &AtomicU64, count: u64) {
+        counter.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Counts something refused.
+    pub(crate) fn rejected(&self, reason: &'static str) {
+        count(&self.rejected, reason);
+    }
+
+    /// Counts a closed session.
+    pub(crate) fn closed(&self, reason: &'static str) {
+        Self::add(&self.sessions_closed, 1);
+        count(&self.closed, reason);
+    }
+
+    /// Counts the exact cause of a session's end.
+    pub(crate) fn cause(&self, cause: &'static str) {
+        count(&self.causes, cause);
+    }
+
+    /// The figures as they are now. Taken one after the other: they may differ by what happened
+    /// in between.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let copy = |map: &Mutex<BTreeMap<&'static str, u64>>| {
+            map.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        };
+        Counts {
+            sessions: load(&self.sessions_opened).saturating_sub(load(&self.sessions_closed)),
+            sockets: load(&self.sockets_connected).saturating_sub(load(&self.sockets_disconnected)),
+            sessions_opened: load(&self.sessions_opened),
+            sockets_connected: load(&self.sockets_connected),
+            events_received: load(&self.events_received),
+            events_delivered: load(&self.events_delivered),
+            volatile_dropped: load(&self.volatile_dropped),
+            handler_panics: load(&self.handler_panics),
+            rejected: copy(&self.rejected),
+            closed: copy(&self.closed),
+            causes: copy(&self.causes),
+        }
+    }
+}
+
+fn count(map: &Mutex<BTreeMap<&'static str, u64>>, reason: &'static str) {
+    let mut map = map.lock().unwrap_or_else(PoisonError::into_inner);
+    *map.entry(reason).or_default() += 1;
+}

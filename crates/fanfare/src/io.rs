@@ -1,0 +1,455 @@
+//! The server: namespaces, shards, and what reaches all of them.
+
+use crate::broadcast::Broadcast;
+use crate::counters::Counters;
+use crate::emit::{EmitError, IntoArgs, IntoRooms};
+use crate::handshake::Handshake;
+use crate::namespace::{DynamicNamespace, Handlers, Namespace, NamespaceCore};
+use crate::settings::Settings;
+use crate::shard::{self, Inbox, Op, Shard};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use hashbrown::HashMap;
+use socketio::NamespaceError;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// A real-time server for Socket.IO clients.
+///
+/// Cheap to clone. It owns threads, one per core unless set otherwise, and each connection lives
+/// on one of them. It is given requests by [`router`](Self::router) on the application's own HTTP
+/// server, or by a [`Server`](crate::Server), which listens by itself.
+///
+/// The methods that send are those of the main namespace, `/`.
+#[derive(Clone)]
+pub struct Io(Arc<Inner>);
+
+pub(crate) struct Inner {
+    settings: Settings,
+    /// What of the settings a Socket.IO connection needs.
+    pub(crate) socketio: Arc<socketio::Settings>,
+    inboxes: Box<[Arc<Inbox>]>,
+    /// The namespace `/`: asked for so often that it has a place of its own.
+    main: Arc<NamespaceCore>,
+    registry: RwLock<Registry>,
+    next_namespace: AtomicU32,
+    next_shard: AtomicUsize,
+    /// Sessions that are open or being opened, on all shards.
+    pub(crate) sessions: AtomicUsize,
+    pub(crate) counters: Counters,
+    /// What the application thinks of a client before it has a session.
+    allow: ArcSwapOption<Allow>,
+    closing: AtomicBool,
+}
+
+#[derive(Default)]
+struct Registry {
+    by_name: HashMap<Box<str>, Entry>,
+    dynamic: Vec<Arc<Dynamic>>,
+}
+
+struct Entry {
+    core: Arc<NamespaceCore>,
+    /// Sockets that are in it or on their way. Only counted for dynamic namespaces.
+    users: usize,
+}
+
+type Decide = Box<
+    dyn Fn(String, serde_json::Value) -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync,
+>;
+
+/// Decides whether a client may open a session; `Err` may carry a message for it.
+type Allow = Box<
+    dyn Fn(Arc<Handshake>) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>>
+        + Send
+        + Sync,
+>;
+
+enum Matcher {
+    Pattern(regex::Regex),
+    Decide(Decide),
+}
+
+struct Dynamic {
+    matcher: Matcher,
+    handlers: Arc<ArcSwap<Handlers>>,
+}
+
+impl fmt::Debug for Io {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Io").field("shards", &self.0.inboxes.len()).finish_non_exhaustive()
+    }
+}
+
+/// Why a server could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A thread could not be started.
+    #[error("a thread for connections could not be started: {0}")]
+    Thread(#[from] std::io::Error),
+    /// More shards than a session id can name.
+    #[error("{0} shards were asked for; 1 to 64 are possible")]
+    Shards(usize),
+    /// The path does not begin with a slash, or has a query.
+    #[error("the path {0:?} is not one: it begins with a slash and has no query")]
+    Path(String),
+}
+
+/// The most shards there can be.
+const MAX_SHARDS: usize = 64;
+
+impl Io {
+    /// A server with these settings.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`].
+    pub fn new(mut settings: Settings) -> Result<Io, BuildError> {
+        let count = settings.shards;
+        if count == 0 || count > MAX_SHARDS {
+            return Err(BuildError::Shards(count));
+        }
+        let path = settings.path.trim_end_matches('/');
+        if !path.starts_with('/') || path.contains(['?', '#', '{', '}', '*']) {
+            return Err(BuildError::Path(settings.path));
+        }
+        settings.path = path.to_owned();
+        let inboxes: Box<[_]> = (0..count).map(|_| Arc::new(Inbox::default())).collect();
+        let main = NamespaceCore::new(socketio::Namespace::root(), 0, false, Arc::default());
+        let mut registry = Registry::default();
+        registry.by_name.insert("/".into(), Entry { core: main.clone(), users: 0 });
+        let io = Io(Arc::new(Inner {
+            socketio: Arc::new(settings.socketio()),
+            settings,
+            inboxes,
+            main,
+            registry: RwLock::new(registry),
+            next_namespace: AtomicU32::new(1),
+            next_shard: AtomicUsize::new(0),
+            sessions: AtomicUsize::new(0),
+            counters: Counters::default(),
+            allow: ArcSwapOption::empty(),
+            closing: AtomicBool::new(false),
+        }));
+        for index in io.shard_indices() {
+            shard::start(&io, index)?;
+        }
+        Ok(io)
+    }
+
+    /// A server with the default settings, each of which can be changed first.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// let io = fanfare::Io::with(|settings| settings.engine.ping_interval = Duration::from_secs(5))?;
+    /// # Ok::<(), fanfare::BuildError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`].
+    pub fn with(change: impl FnOnce(&mut Settings)) -> Result<Io, BuildError> {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        Io::new(settings)
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
+    /// What has been counted so far.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    pub(crate) fn shard(&self, index: u8) -> &Arc<Inbox> {
+        // Indices come from `shard_indices`, or were checked by `has_shard`.
+        self.0.inboxes.get(usize::from(index)).unwrap_or_else(|| &self.0.inboxes[0])
+    }
+
+    pub(crate) fn has_shard(&self, index: u8) -> bool {
+        usize::from(index) < self.0.inboxes.len()
+    }
+
+    /// Runs a future on a shard's thread.
+    pub(crate) fn spawn_on<Fut>(&self, index: u8, start: impl FnOnce() -> Fut + Send + 'static)
+    where
+        Fut: Future<Output = ()> + 'static,
+    {
+        self.shard(index).push(Op::run(move |_| drop(tokio::task::spawn_local(start()))));
+    }
+
+    pub(crate) fn shard_count(&self) -> usize {
+        self.0.inboxes.len()
+    }
+
+    pub(crate) fn shard_indices(&self) -> impl Iterator<Item = u8> + use<> {
+        0..u8::try_from(self.0.inboxes.len()).unwrap_or(u8::MAX)
+    }
+
+    /// The shard for the next connection: in turn, which keeps them even.
+    pub(crate) fn next_shard(&self) -> u8 {
+        let next = self.0.next_shard.fetch_add(1, Ordering::Relaxed) % self.0.inboxes.len();
+        u8::try_from(next).unwrap_or(0)
+    }
+
+    /// Whether every shard can take another broadcast.
+    pub(crate) fn has_room(&self) -> bool {
+        self.0.inboxes.iter().all(|inbox| inbox.has_room())
+    }
+
+    /// Runs something on each shard, in order with what was done before. Done when the future is,
+    /// which need not be awaited.
+    pub(crate) fn run_on_all<E, F>(&self, each: E) -> impl Future<Output = ()> + Send + use<E, F>
+    where
+        E: Fn() -> F,
+        F: FnOnce(&Rc<Shard>) + Send + 'static,
+    {
+        let (sender, mut receiver) = mpsc::channel::<()>(1);
+        for index in self.shard_indices() {
+            let (run, sender) = (each(), sender.clone());
+            self.shard(index).push(Op::run(move |shard| {
+                run(shard);
+                drop(sender);
+            }));
+        }
+        drop(sender);
+        // Nothing is ever sent: the channel closes when the last shard is done.
+        async move {
+            receiver.recv().await;
+        }
+    }
+
+    /// A namespace; it is made if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// When the name does not begin with a slash, or has more than 256 bytes.
+    pub fn of(&self, name: &str) -> Result<Namespace, NamespaceError> {
+        let name = if name.starts_with('/') { name.to_owned() } else { format!("/{name}") };
+        let parsed = socketio::Namespace::new(&name)?;
+        let mut registry = self.0.registry.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = registry.by_name.get(name.as_str()) {
+            return Ok(Namespace::new(self.clone(), entry.core.clone()));
+        }
+        let core = NamespaceCore::new(parsed, self.next_id(), false, Arc::default());
+        registry.by_name.insert(name.into(), Entry { core: core.clone(), users: 0 });
+        Ok(Namespace::new(self.clone(), core))
+    }
+
+    /// The main namespace, `/`: where a client is that names none.
+    #[must_use]
+    pub fn main(&self) -> Namespace {
+        Namespace::new(self.clone(), self.0.main.clone())
+    }
+
+    /// Namespaces whose whole name matches a pattern, made when a client connects to them.
+    pub fn of_matching(&self, pattern: regex::Regex) -> DynamicNamespace {
+        self.add_dynamic(Matcher::Pattern(pattern))
+    }
+
+    /// Namespaces that a function allows, by their name and the client's `auth`; made when a
+    /// client connects to them.
+    pub fn of_dynamic<F, Fut>(&self, decide: F) -> DynamicNamespace
+    where
+        F: Fn(String, serde_json::Value) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = bool> + Send + 'static,
+    {
+        let decide: Decide = Box::new(move |name, auth| Box::pin(decide(name, auth)));
+        self.add_dynamic(Matcher::Decide(decide))
+    }
+
+    fn add_dynamic(&self, matcher: Matcher) -> DynamicNamespace {
+        let handlers: Arc<ArcSwap<Handlers>> = Arc::default();
+        let template = self.template(handlers.clone());
+        let mut registry = self.0.registry.write().unwrap_or_else(PoisonError::into_inner);
+        registry.dynamic.push(Arc::new(Dynamic { matcher, handlers }));
+        DynamicNamespace::new(template)
+    }
+
+    fn template(&self, handlers: Arc<ArcSwap<Handlers>>) -> Namespace {
+        let core = NamespaceCore::new(socketio::Namespace::root(), self.next_id(), true, handlers);
+        Namespace::new(self.clone(), core)
+    }
+
+    fn next_id(&self) -> u32 {
+        self.0.next_namespace.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The namespaces that exist now.
+    #[must_use]
+    pub fn namespaces(&self) -> Vec<Namespace> {
+        self.collect(|_| true)
+    }
+
+    pub(crate) fn children_of(&self, handlers: &Arc<ArcSwap<Handlers>>) -> Vec<Namespace> {
+        self.collect(|core| Arc::ptr_eq(&core.handlers, handlers))
+    }
+
+    fn collect(&self, wanted: impl Fn(&NamespaceCore) -> bool) -> Vec<Namespace> {
+        let registry = self.0.registry.read().unwrap_or_else(PoisonError::into_inner);
+        let cores = registry.by_name.values().map(|entry| &entry.core);
+        cores
+            .filter(|core| wanted(core))
+            .map(|core| Namespace::new(self.clone(), core.clone()))
+            .collect()
+    }
+
+    /// The namespace a client asks for, if there is one. What is returned counts as used until
+    /// [`left`](Self::left) is called.
+    pub(crate) async fn enter(
+        &self,
+        name: &socketio::Namespace,
+        auth: Option<&str>,
+    ) -> Option<Namespace> {
+        if let Some(namespace) = self.enter_existing(name) {
+            return Some(namespace);
+        }
+        let dynamic = {
+            let registry = self.0.registry.read().unwrap_or_else(PoisonError::into_inner);
+            registry.dynamic.clone()
+        };
+        for parent in dynamic {
+            let allowed = match &parent.matcher {
+                Matcher::Pattern(pattern) => matches_whole(pattern, name.as_str()),
+                Matcher::Decide(decide) => {
+                    let auth = auth.and_then(|auth| serde_json::from_str(auth).ok());
+                    decide(name.as_str().to_owned(), auth.unwrap_or_default()).await
+                }
+            };
+            if allowed {
+                return Some(self.enter_child(name, &parent));
+            }
+        }
+        None
+    }
+
+    fn enter_existing(&self, name: &socketio::Namespace) -> Option<Namespace> {
+        let registry = self.0.registry.read().unwrap_or_else(PoisonError::into_inner);
+        let entry = registry.by_name.get(name.as_str())?;
+        if !entry.core.dynamic {
+            return Some(Namespace::new(self.clone(), entry.core.clone()));
+        }
+        drop(registry);
+        let mut registry = self.0.registry.write().unwrap_or_else(PoisonError::into_inner);
+        let entry = registry.by_name.get_mut(name.as_str())?;
+        entry.users += 1;
+        Some(Namespace::new(self.clone(), entry.core.clone()))
+    }
+
+    fn enter_child(&self, name: &socketio::Namespace, parent: &Dynamic) -> Namespace {
+        let mut registry = self.0.registry.write().unwrap_or_else(PoisonError::into_inner);
+        let entry = registry.by_name.entry(name.as_str().into()).or_insert_with(|| Entry {
+            core: NamespaceCore::new(name.clone(), self.next_id(), true, parent.handlers.clone()),
+            users: 0,
+        });
+        entry.users += 1;
+        Namespace::new(self.clone(), entry.core.clone())
+    }
+
+    /// A socket is no longer in the namespace, or never came in.
+    pub(crate) fn left(&self, core: &NamespaceCore) {
+        if !core.dynamic {
+            return;
+        }
+        let mut registry = self.0.registry.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(entry) = registry.by_name.get_mut(core.name.as_str()) else { return };
+        entry.users = entry.users.saturating_sub(1);
+        if entry.users == 0 && entry.core.id == core.id {
+            registry.by_name.remove(core.name.as_str());
+        }
+    }
+
+    /// Decides who may open a session, before anything else is done for a client. `Err` is
+    /// answered with 403 (400 to a WebSocket) and its text, or `Forbidden` if that is empty.
+    ///
+    /// It is not asked again when a session moves to a WebSocket. A later call replaces it.
+    pub fn allow_request<F, Fut>(&self, decide: F)
+    where
+        F: Fn(Arc<Handshake>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        let allow: Allow = Box::new(move |handshake| Box::pin(decide(handshake)));
+        self.0.allow.store(Some(Arc::new(allow)));
+    }
+
+    pub(crate) async fn allows(&self, handshake: &Arc<Handshake>) -> Result<(), Option<String>> {
+        let Some(allow) = self.0.allow.load_full() else { return Ok(()) };
+        let decision = allow(handshake.clone()).await;
+        decision.map_err(|message| Some(message).filter(|message| !message.is_empty()))
+    }
+
+    /// All sockets of the main namespace, to be narrowed.
+    pub fn broadcast(&self) -> Broadcast {
+        self.main().broadcast()
+    }
+
+    /// The sockets of the main namespace in these rooms.
+    pub fn to(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.main().to(rooms)
+    }
+
+    /// All sockets of the main namespace but those in these rooms.
+    pub fn except(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.main().except(rooms)
+    }
+
+    /// Sends an event to every socket of the main namespace.
+    ///
+    /// # Errors
+    ///
+    /// [`EmitError`]; nothing was sent then.
+    pub fn emit(&self, event: &str, args: impl IntoArgs) -> Result<(), EmitError> {
+        self.main().emit(event, args)
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.0.closing.load(Ordering::Acquire)
+    }
+
+    /// Closes every connection, after what was already emitted was written, and ends the threads.
+    ///
+    /// Sockets disconnect with the reason "server shutting down"; new ones are refused. What has
+    /// not been written after `grace` is given up.
+    pub async fn close(&self, grace: Duration) {
+        if self.0.closing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.run_on_all(|| |shard| shard.close_all()).await;
+        let drained = async {
+            while self.0.sessions.load(Ordering::Acquire) > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(grace, drained).await.is_err() {
+            tracing::warn!("some connections did not take everything before the deadline");
+        }
+        self.run_on_all(|| |shard| shard.stop()).await;
+        let mut registry = self.0.registry.write().unwrap_or_else(PoisonError::into_inner);
+        // Listeners may hold the server itself: let go of them.
+        for entry in registry.by_name.values() {
+            entry.core.handlers.store(Arc::default());
+        }
+        registry.dynamic.clear();
+    }
+}
+
+fn matches_whole(pattern: &regex::Regex, name: &str) -> bool {
+    pattern.find(name).is_some_and(|found| found.range() == (0..name.len()))
+}

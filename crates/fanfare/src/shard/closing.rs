@@ -1,0 +1,184 @@
+//! The end of sockets and sessions.
+
+use super::session::{Session, Slot, Standing};
+use super::{SessionKey, Shard, SocketKey};
+use crate::counters::Counters;
+use crate::disconnect::{Disconnect, DisconnectReason};
+use crate::socket::Socket;
+use std::rc::Rc;
+use std::time::Instant;
+
+impl Shard {
+    /// Disconnects a socket; with `close`, the client's whole connection.
+    pub(crate) fn disconnect(self: &Rc<Self>, key: SocketKey, close: bool) {
+        if !close {
+            return self.leave_namespace(key, DisconnectReason::ServerNamespaceDisconnect);
+        }
+        let session = self.state.borrow().sockets.get(key).map(|slot| slot.socket.session_key());
+        let Some(session) = session else { return };
+        for socket in self.sockets_of_session(session) {
+            self.leave_namespace(socket, DisconnectReason::ServerNamespaceDisconnect);
+        }
+        self.close_session(session, DisconnectReason::ForcedServerClose);
+    }
+
+    /// Makes a socket leave its namespace and tells the client.
+    pub(crate) fn leave_namespace(self: &Rc<Self>, key: SocketKey, reason: DisconnectReason) {
+        let Some(socket) = self.remove_socket(key) else { return };
+        {
+            let mut state = self.state.borrow_mut();
+            let name = &socket.0.core().name;
+            let session_key = socket.0.session_key();
+            if let Some(session) = state.sessions.get_mut(session_key) {
+                session.connection.left(name);
+            }
+            let packet = socketio::encode_disconnect(self.io.settings().parser, name);
+            state.queue(session_key, packet, None);
+        }
+        self.wake();
+        self.announce(socket, reason);
+    }
+
+    /// The client left a namespace.
+    pub(crate) fn client_left(self: &Rc<Self>, key: SocketKey) {
+        if let Some(socket) = self.remove_socket(key) {
+            self.announce(socket, DisconnectReason::ClientNamespaceDisconnect);
+        }
+    }
+
+    /// Closes a session after what it still has to be sent was written. Its sockets are gone at
+    /// once.
+    pub(crate) fn close_session(self: &Rc<Self>, key: SessionKey, reason: DisconnectReason) {
+        self.end_sockets(key, reason);
+        let mut state = self.state.borrow_mut();
+        let Some(session) = state.sessions.get_mut(key) else { return };
+        if session.ending.is_some() {
+            return;
+        }
+        session.ending = Some(reason);
+        session.connect_by = None;
+        if reason == DisconnectReason::SlowClient {
+            // What it does not take it need not get: the client is told by the broken connection.
+            session.outbox.clear();
+            session.protocol.close(Instant::now(), &self.io.settings().engine, true);
+            drop(state);
+            return self.drive(key);
+        }
+        state.mark(key);
+        drop(state);
+        self.wake();
+    }
+
+    /// Everything a session had to send is written.
+    pub(crate) fn drained(self: &Rc<Self>, key: SessionKey) {
+        let mut state = self.state.borrow_mut();
+        let Some(session) = state.sessions.get_mut(key) else { return };
+        if session.ending.is_none() || !session.outbox.is_empty() {
+            return;
+        }
+        session.protocol.close(Instant::now(), &self.io.settings().engine, false);
+        drop(state);
+        self.drive(key);
+    }
+
+    /// Closes every session: the server is going down.
+    pub(crate) fn close_all(self: &Rc<Self>) {
+        let keys: Vec<SessionKey> = self.state.borrow().sessions.keys().collect();
+        for key in keys {
+            self.close_session(key, DisconnectReason::ServerShuttingDown);
+        }
+    }
+
+    /// The protocol says that the session is over: forgets it.
+    pub(crate) fn finish_session(self: &Rc<Self>, key: SessionKey, reason: DisconnectReason) {
+        let ending = {
+            let state = self.state.borrow();
+            let Some(session) = state.sessions.get(key) else { return };
+            session.ending
+        };
+        let reason = ending.unwrap_or(reason);
+        self.end_sockets(key, reason);
+        let session = {
+            let mut state = self.state.borrow_mut();
+            let Some(session) = state.sessions.remove(key) else { return };
+            state.by_sid.remove(&session.sid);
+            if let Some((timer, _)) = &session.timer {
+                state.timers.try_remove(timer);
+            }
+            session
+        };
+        self.io.inner().counters.closed(reason.as_str());
+        Self::let_go(&session, reason);
+    }
+
+    /// Ends what carries a session.
+    fn let_go(session: &Session, reason: DisconnectReason) {
+        let broken = matches!(reason, DisconnectReason::SlowClient | DisconnectReason::PingTimeout);
+        for link in session.link.iter().chain(&session.probe) {
+            if broken {
+                link.drop_now();
+            } else {
+                link.close(&websocket::frame::close_reply(None));
+            }
+        }
+        // A polling request that still waits is answered when its sender is dropped.
+    }
+
+    fn end_sockets(self: &Rc<Self>, session: SessionKey, reason: DisconnectReason) {
+        for key in self.sockets_of_session(session) {
+            if let Some(socket) = self.remove_socket(key) {
+                self.announce(socket, reason);
+            }
+        }
+    }
+
+    fn sockets_of_session(&self, session: SessionKey) -> Vec<SocketKey> {
+        let state = self.state.borrow();
+        state.sessions.get(session).map_or_else(Vec::new, |session| session.sockets.to_vec())
+    }
+
+    /// Takes a socket out of everything. Acks it owes will not come.
+    fn remove_socket(&self, key: SocketKey) -> Option<(Socket, Vec<hub::Room>, bool)> {
+        let mut guard = self.state.borrow_mut();
+        let state = &mut *guard;
+        let Slot { socket, standing, waiting } = state.sockets.remove(key)?;
+        drop(waiting);
+        if let Some(session) = state.sessions.get_mut(socket.session_key()) {
+            session.sockets.retain(|other| *other != key);
+        }
+        let id = socket.core().id;
+        let mut rooms = Vec::new();
+        let connected = if let Standing::Connected(member) = standing {
+            if let Some(hub) = state.hubs.get_mut(&id) {
+                let removed = hub.remove(member);
+                rooms.extend(removed.into_iter().flat_map(|it| it.rooms).map(|left| left.room));
+                if hub.is_empty() && socket.core().dynamic {
+                    state.hubs.remove(&id);
+                }
+            }
+            true
+        } else {
+            false
+        };
+        socket.set_connected(false);
+        Some((socket, rooms, connected))
+    }
+
+    /// Tells the application that a socket is gone.
+    fn announce(
+        self: &Rc<Self>,
+        (socket, rooms, connected): (Socket, Vec<hub::Room>, bool),
+        reason: DisconnectReason,
+    ) {
+        self.io.left(socket.core());
+        if !connected {
+            return;
+        }
+        Counters::add(&self.io.inner().counters.sockets_disconnected, 1);
+        let handlers = socket.core().handlers.load_full();
+        let end = Disconnect { reason, rooms };
+        for handler in &handlers.disconnect {
+            self.start(&socket, || Some(handler(socket.clone(), end.clone())));
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What a shard is asked to do, from any thread.
+
+use super::ops::Op;
+use futures_util::task::AtomicWaker;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::task::Waker;
+
+/// More than this waiting refuses further broadcasts: the shard cannot keep up.
+const MAX_WAITING: usize = 1 << 18;
+
+/// The queue in front of a shard. What is pushed is done in order.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    ops: Mutex<Vec<Op>>,
+    waiting: AtomicUsize,
+    /// Set while the shard knows that it has something to do: only the first push wakes it.
+    awake: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Inbox {
+    /// Adds an operation and wakes the shard.
+    pub(crate) fn push(&self, op: Op) {
+        let mut ops = self.ops.lock().unwrap_or_else(PoisonError::into_inner);
+        ops.push(op);
+        self.waiting.store(ops.len(), Ordering::Relaxed);
+        drop(ops);
+        self.wake();
+    }
+
+    /// Whether the shard keeps up.
+    pub(crate) fn has_room(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) < MAX_WAITING
+    }
+
+    /// Makes the shard look at its inbox and flush what is dirty.
+    pub(crate) fn wake(&self) {
+        if !self.awake.swap(true, Ordering::AcqRel) {
+            self.waker.wake();
+        }
+    }
+
+    /// To be called by the shard before it looks: later pushes wake it again.
+    pub(crate) fn listen(&self, waker: &Waker) {
+        self.waker.register(waker);
+        self.awake.store(false, Ordering::Release);
+    }
+
+    /// Takes everything, leaving `empty` (whose capacity is used again) in its place.
+    pub(crate) fn take(&self, empty: Vec<Op>) -> Vec<Op> {
+        let mut ops = self.ops.lock().unwrap_or_else(PoisonError::into_inner);
+        self.waiting.store(0, Ordering::Relaxed);
+        std::mem::replace(&mut *ops, empty)
+    }
+}

@@ -1,0 +1,131 @@
+//! Who is in which room.
+
+use super::session::Standing;
+use super::{Seat, Shard, SocketKey};
+use crate::namespace::NamespaceCore;
+use crate::socket::Description;
+use hub::{JoinError, Room, Target};
+use serde_json::Value;
+use std::rc::Rc;
+
+impl Shard {
+    /// Puts a socket into rooms: all of them, or as many as the limit allows.
+    pub(crate) fn join(&self, socket: SocketKey, rooms: &[Room]) -> Result<(), JoinError> {
+        let mut state = self.state.borrow_mut();
+        state.seal();
+        let slot = state.sockets.get_mut(socket).ok_or(JoinError::UnknownMember)?;
+        let (id, max_rooms) = (slot.socket.core().id, self.io.settings().max_rooms);
+        match &mut slot.standing {
+            Standing::Connected(member) => {
+                let member = *member;
+                let hub = state.hubs.get_mut(&id).ok_or(JoinError::UnknownMember)?;
+                rooms.iter().try_for_each(|room| hub.join(member, room).map(drop))
+            }
+            Standing::Entering(waiting) => {
+                if waiting.len() + rooms.len() > max_rooms as usize {
+                    return Err(JoinError::TooManyRooms { limit: max_rooms });
+                }
+                waiting.extend_from_slice(rooms);
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn leave(&self, socket: SocketKey, rooms: &[Room]) {
+        let mut state = self.state.borrow_mut();
+        state.seal();
+        let Some(slot) = state.sockets.get_mut(socket) else { return };
+        let id = slot.socket.core().id;
+        match &mut slot.standing {
+            Standing::Connected(member) => {
+                let member = *member;
+                let Some(hub) = state.hubs.get_mut(&id) else { return };
+                for room in rooms {
+                    hub.leave(member, room);
+                }
+            }
+            Standing::Entering(waiting) => waiting.retain(|room| !rooms.contains(room)),
+        }
+    }
+
+    /// The rooms of one socket, its own not among them.
+    pub(crate) fn rooms_of(&self, socket: SocketKey) -> Vec<Room> {
+        let state = self.state.borrow();
+        let Some(slot) = state.sockets.get(socket) else { return Vec::new() };
+        match &slot.standing {
+            Standing::Entering(waiting) => waiting.clone(),
+            Standing::Connected(member) => {
+                let hub = state.hubs.get(&slot.socket.core().id);
+                hub.map_or_else(Vec::new, |hub| hub.rooms_of(*member).cloned().collect())
+            }
+        }
+    }
+
+    /// The sockets of a target on this shard.
+    fn targets(&self, core: &NamespaceCore, target: &Target) -> Vec<Seat> {
+        let mut state = self.state.borrow_mut();
+        let mut seats = Vec::new();
+        if let Some(hub) = state.hubs.get_mut(&core.id) {
+            hub.for_each_target(target, |_, seat| seats.push(seat));
+        }
+        seats
+    }
+
+    pub(crate) fn join_targets(&self, core: &NamespaceCore, target: &Target, rooms: &[Room]) {
+        for seat in self.targets(core, target) {
+            if let Err(error) = self.join(seat.socket, rooms) {
+                tracing::debug!(%error, "a socket could not join");
+            }
+        }
+    }
+
+    pub(crate) fn leave_targets(&self, core: &NamespaceCore, target: &Target, rooms: &[Room]) {
+        for seat in self.targets(core, target) {
+            self.leave(seat.socket, rooms);
+        }
+    }
+
+    pub(crate) fn disconnect_targets(
+        self: &Rc<Self>,
+        core: &NamespaceCore,
+        target: &Target,
+        close: bool,
+    ) {
+        for seat in self.targets(core, target) {
+            self.disconnect(seat.socket, close);
+        }
+    }
+
+    /// What is known of the sockets of a target.
+    pub(crate) fn describe(&self, core: &NamespaceCore, target: &Target) -> Vec<Description> {
+        let seats = self.targets(core, target);
+        let state = self.state.borrow();
+        let described = seats.into_iter().filter_map(|seat| {
+            let socket = &state.sockets.get(seat.socket)?.socket;
+            let auth: Value = socket.auth().unwrap_or_default();
+            Some(Description {
+                id: socket.id(),
+                handshake: socket.handshake().to_json(&auth),
+                rooms: Vec::new(),
+                data: socket.data(),
+            })
+            .zip(Some(seat))
+        });
+        let described: Vec<_> = described.collect();
+        drop(state);
+        described
+            .into_iter()
+            .map(|(description, seat)| Description {
+                rooms: self.rooms_of(seat.socket),
+                ..description
+            })
+            .collect()
+    }
+
+    /// The rooms of a namespace on this shard, with the number of their members.
+    pub(crate) fn rooms(&self, core: &NamespaceCore) -> Vec<(Room, usize)> {
+        let state = self.state.borrow();
+        let Some(hub) = state.hubs.get(&core.id) else { return Vec::new() };
+        hub.rooms().map(|(room, members)| (room.clone(), members)).collect()
+    }
+}

@@ -1,0 +1,191 @@
+//! A shard: one thread, its connections, and all that is known of them.
+//!
+//! A connection lives on one shard from its first packet to its last. Everything about it, its
+//! session, its sockets, their rooms and what waits to be sent, is owned by that shard's thread
+//! and needs no lock. Other threads reach it through the shard's [`Inbox`].
+//!
+//! One loop drives a shard. Each time it is woken, after the other ready tasks had their turn, it
+//! does what is in the inbox, in order, and then writes to every session that has something to
+//! send: that is a *tick*. What a tick has for one room is joined and written with one call per
+//! receiver.
+
+mod closing;
+mod connect;
+mod deliver;
+mod form;
+mod inbox;
+mod members;
+mod ops;
+mod outbox;
+mod polling;
+mod protocol;
+mod receive;
+mod run;
+mod session;
+mod tasks;
+
+pub(crate) use form::Form;
+pub(crate) use inbox::Inbox;
+pub(crate) use ops::{Asked, Broadcasting, Op};
+pub(crate) use outbox::Outbox;
+pub(crate) use polling::Polled;
+pub(crate) use protocol::Arrival;
+pub(crate) use session::{Opening, Permit, SessionKey, SocketKey};
+
+use crate::Io;
+use engineio::Sid;
+use hashbrown::HashMap;
+use hub::Hub;
+use run::Run;
+use session::{Session, Slot};
+use slotmap::SlotMap;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+use tokio_util::time::DelayQueue;
+
+/// Where a member of a hub is found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seat {
+    session: SessionKey,
+    socket: SocketKey,
+}
+
+/// What a shard knows. Borrowed for short, never while code of the application runs.
+pub(crate) struct State {
+    sessions: SlotMap<SessionKey, Session>,
+    by_sid: HashMap<Sid, SessionKey>,
+    sockets: SlotMap<SocketKey, Slot>,
+    /// By the namespace's id.
+    hubs: HashMap<u32, Hub<Seat>>,
+    /// Sessions that have something to send.
+    dirty: Vec<SessionKey>,
+    open: Option<OpenRun>,
+    timers: DelayQueue<SessionKey>,
+}
+
+/// The run that further events may still be joined to.
+struct OpenRun {
+    run: Rc<Run>,
+    /// The first event: what decides whether another one has the same receivers.
+    first: Arc<Broadcasting>,
+    receivers: usize,
+    /// Receivers for whom something else came in between.
+    detached: Vec<SessionKey>,
+}
+
+/// One thread's connections.
+pub(crate) struct Shard {
+    pub(crate) io: Io,
+    pub(crate) index: u8,
+    state: RefCell<State>,
+    /// What connections read into, one after the other.
+    pub(crate) read_buffer: RefCell<Box<[u8]>>,
+    pub(crate) frame_limits: websocket::Limits,
+    stopped: Cell<bool>,
+}
+
+/// Bytes one read may take: a burst of small messages, or a good part of a large one.
+const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+impl Shard {
+    /// Makes the shard's loop run once more: something was put into an outbox.
+    pub(crate) fn wake(&self) {
+        self.io.shard(self.index).wake();
+    }
+
+    /// Ends the thread.
+    pub(crate) fn stop(&self) {
+        self.stopped.set(true);
+        self.wake();
+    }
+
+    /// One tick: operations, deadlines, writing.
+    fn tick(self: &Rc<Self>, cx: &mut Context<'_>, scratch: &mut Vec<Op>) -> Poll<()> {
+        let inbox = self.io.shard(self.index);
+        inbox.listen(cx.waker());
+        let mut ops = inbox.take(std::mem::take(scratch));
+        for op in ops.drain(..) {
+            self.apply(op);
+        }
+        *scratch = ops;
+        self.expire(cx);
+        self.flush();
+        if self.stopped.get() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn apply(self: &Rc<Self>, op: Op) {
+        match op {
+            Op::Broadcast(broadcast) => self.broadcast(&broadcast),
+            Op::Packet { socket, packet, flags } => self.send(socket, packet, flags),
+            Op::Ask { socket, packet, id, waiting } => self.ask(socket, packet, id, waiting),
+            Op::ForgetAck { socket, id } => self.forget_ack(socket, id),
+            Op::Join { socket, rooms, done } => {
+                // Nobody may be interested in the outcome.
+                let _ = done.send(self.join(socket, &rooms));
+            }
+            Op::Leave { socket, rooms } => self.leave(socket, &rooms),
+            Op::Disconnect { socket, close } => self.disconnect(socket, close),
+            Op::Run(run) => run(self),
+        }
+    }
+
+    /// Handles what is due.
+    fn expire(self: &Rc<Self>, cx: &mut Context<'_>) {
+        loop {
+            let expired = self.state.borrow_mut().timers.poll_expired(cx);
+            let Poll::Ready(Some(expired)) = expired else { return };
+            self.session_due(expired.into_inner(), Instant::now());
+        }
+    }
+}
+
+/// Starts a shard's thread.
+pub(crate) fn start(io: &Io, index: u8) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(tokio::runtime::LocalOptions::default());
+    // A runtime cannot be moved to another thread once built: this one only proves that it can
+    // be, so that a lack of descriptors is an error of the caller's.
+    drop(runtime?);
+    let io = io.clone();
+    let thread = std::thread::Builder::new().name(format!("fanfare-{index}"));
+    thread.spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(tokio::runtime::LocalOptions::default());
+        match runtime {
+            Ok(runtime) => runtime.block_on(run(io, index)),
+            Err(error) => tracing::error!(%error, "a shard could not start"),
+        }
+    })?;
+    Ok(())
+}
+
+async fn run(io: Io, index: u8) {
+    let state = State {
+        sessions: SlotMap::with_key(),
+        by_sid: HashMap::new(),
+        sockets: SlotMap::with_key(),
+        hubs: HashMap::new(),
+        dirty: Vec::new(),
+        open: None,
+        timers: DelayQueue::new(),
+    };
+    let frame_limits = websocket::Limits {
+        max_message_bytes: io.settings().engine.max_payload_bytes,
+        ..websocket::Limits::default()
+    };
+    let shard = Rc::new(Shard {
+        io,
+        index,
+        state: RefCell::new(state),
+        read_buffer: RefCell::new(vec![0; READ_BUFFER_BYTES].into_boxed_slice()),
+        frame_limits,
+        stopped: Cell::new(false),
+    });
+    let mut scratch = Vec::new();
+    std::future::poll_fn(|cx| shard.tick(cx, &mut scratch)).await;
+}

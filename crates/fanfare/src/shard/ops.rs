@@ -1,0 +1,184 @@
+//! The operations on a shard's sockets.
+
+use super::form::SharedPacket;
+use super::{Shard, SocketKey};
+use crate::ack::{Answer, Waiting};
+use crate::emit::{EmitError, Flags};
+use crate::namespace::{Event, Namespace, NamespaceCore};
+use crate::socket::Socket;
+use hub::{JoinError, Room, Target};
+use smallvec::SmallVec;
+use socketio::{Args, Encoded, EventName};
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// An event on its way to many sockets: encoded once for all shards.
+#[derive(Debug)]
+pub(crate) struct Broadcasting {
+    pub(crate) core: Arc<NamespaceCore>,
+    pub(crate) target: Target,
+    pub(crate) packet: SharedPacket,
+    pub(crate) volatile: bool,
+    /// Each receiver is asked for an ack.
+    pub(crate) asked: Option<Asked>,
+    /// Kept only when somebody listens to what goes out.
+    pub(crate) event: Option<Event>,
+}
+
+/// Where the acks of a broadcast go.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) id: u64,
+    pub(crate) sender: mpsc::UnboundedSender<Answer>,
+}
+
+impl Broadcasting {
+    /// An event for the sockets of `target`.
+    pub(crate) fn event(
+        namespace: &Namespace,
+        target: Target,
+        name: &str,
+        args: Args,
+        flags: Flags,
+    ) -> Result<Self, EmitError> {
+        let name = EventName::new(name)?;
+        let packet = encode(namespace, &name, &args, None);
+        Ok(Self::new(namespace, target, Event { name, args }, packet, flags))
+    }
+
+    /// The same, asking each of them for an ack.
+    pub(crate) fn ask(
+        namespace: &Namespace,
+        target: Target,
+        name: &str,
+        args: Args,
+        ack: u64,
+    ) -> Result<Self, EmitError> {
+        let name = EventName::new(name)?;
+        let packet = encode(namespace, &name, &args, Some(ack));
+        Ok(Self::new(namespace, target, Event { name, args }, packet, Flags::default()))
+    }
+
+    fn new(
+        namespace: &Namespace,
+        target: Target,
+        event: Event,
+        packet: Encoded,
+        flags: Flags,
+    ) -> Self {
+        let core = namespace.core().clone();
+        let overheard = !core.handlers.load().any_outgoing.is_empty();
+        Broadcasting {
+            target,
+            packet: SharedPacket::new(packet, flags.threshold(namespace.io())),
+            volatile: flags.volatile,
+            asked: None,
+            event: overheard.then_some(event),
+            core,
+        }
+    }
+
+    /// Whether `next` may be joined to this one: the same receivers, in any case.
+    pub(crate) fn joins(&self, next: &Broadcasting) -> bool {
+        let plain = |it: &Broadcasting| !it.volatile && it.asked.is_none() && it.event.is_none();
+        plain(self) && plain(next) && self.core.id == next.core.id && self.target == next.target
+    }
+}
+
+fn encode(namespace: &Namespace, name: &EventName, args: &Args, ack: Option<u64>) -> Encoded {
+    let event =
+        socketio::Event { namespace: &namespace.core().name, name, args, ack, offset: None };
+    socketio::encode_event(namespace.io().settings().parser, &event)
+}
+
+/// Something to be done on a shard.
+pub(crate) enum Op {
+    /// An event for many.
+    Broadcast(Arc<Broadcasting>),
+    /// A packet for one socket.
+    Packet {
+        socket: SocketKey,
+        packet: Encoded,
+        flags: Flags,
+    },
+    /// An event for one socket that is asked for an ack.
+    Ask {
+        socket: SocketKey,
+        packet: Encoded,
+        id: u64,
+        waiting: Waiting,
+    },
+    /// Nobody waits for this ack any more.
+    ForgetAck {
+        socket: SocketKey,
+        id: u64,
+    },
+    Join {
+        socket: SocketKey,
+        rooms: SmallVec<[Room; 1]>,
+        done: oneshot::Sender<Result<(), JoinError>>,
+    },
+    Leave {
+        socket: SocketKey,
+        rooms: SmallVec<[Room; 1]>,
+    },
+    Disconnect {
+        socket: SocketKey,
+        close: bool,
+    },
+    /// Anything rarer.
+    Run(Box<dyn FnOnce(&Rc<Shard>) + Send>),
+}
+
+impl fmt::Debug for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Op::Broadcast(_) => "Broadcast",
+            Op::Packet { .. } => "Packet",
+            Op::Ask { .. } => "Ask",
+            Op::ForgetAck { .. } => "ForgetAck",
+            Op::Join { .. } => "Join",
+            Op::Leave { .. } => "Leave",
+            Op::Disconnect { .. } => "Disconnect",
+            Op::Run(_) => "Run",
+        })
+    }
+}
+
+impl Op {
+    pub(crate) fn run(run: impl FnOnce(&Rc<Shard>) + Send + 'static) -> Op {
+        Op::Run(Box::new(run))
+    }
+
+    /// An event for one socket, with an ack if `waiting` says who waits for it.
+    pub(crate) fn emit(
+        socket: &Socket,
+        name: &str,
+        args: Args,
+        flags: Flags,
+        waiting: Option<(u64, Waiting)>,
+    ) -> Result<Op, EmitError> {
+        let name = EventName::new(name)?;
+        let id = waiting.as_ref().map(|(id, _)| *id);
+        let packet = encode(socket.namespace(), &name, &args, id);
+        let handlers = socket.core().handlers.load();
+        if !handlers.any_outgoing.is_empty() {
+            let event = Event { name, args };
+            handlers.any_outgoing.iter().for_each(|listener| listener(socket, &event));
+        }
+        let key = socket.key();
+        Ok(match waiting {
+            Some((id, waiting)) => Op::Ask { socket: key, packet, id, waiting },
+            None => Op::Packet { socket: key, packet, flags },
+        })
+    }
+
+    /// The answer to an event.
+    pub(crate) fn ack(socket: &Socket, id: u64, args: &Args) -> Op {
+        let parser = socket.io().settings().parser;
+        let packet = socketio::encode_ack(parser, &socket.core().name, id, args);
+        Op::Packet { socket: socket.key(), packet, flags: Flags::default() }
+    }
+}

@@ -1,0 +1,265 @@
+//! What waits to be sent to one session.
+
+use super::form::{self, Form, OwnedPiece};
+use super::ops::Broadcasting;
+use super::run::Run;
+use bytes::BytesMut;
+use engineio::Revision;
+use engineio::payload::{self, Payload};
+use socketio::Encoded;
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A run that is still open ends here: at whatever its last event will be.
+const OPEN: u32 = u32::MAX;
+
+/// One thing in an outbox. Entries are written in order.
+#[derive(Debug)]
+enum Entry {
+    /// Events `from..to` of a run that other sessions hold too.
+    Run { run: Rc<Run>, from: u32, to: u32 },
+    /// Frames for this WebSocket alone.
+    Frames(Vec<u8>),
+    /// A packet for this session alone, not yet bound to a transport.
+    Packet(Box<Encoded>),
+    /// An Engine.IO packet of this session, not yet bound to a transport.
+    Control(Box<str>),
+}
+
+/// Where a range ends, once the run is known not to grow.
+fn range(run: &Run, from: u32, to: u32) -> (usize, usize) {
+    (from as usize, if to == OPEN { run.len() } else { to as usize })
+}
+
+impl Entry {
+    /// The frames, for a session on a WebSocket.
+    fn frames(&self, form: Form) -> &[u8] {
+        match self {
+            Entry::Run { run, from, to } => {
+                let (from, to) = range(run, *from, *to);
+                run.frames(form, from, to)
+            }
+            Entry::Frames(bytes) => bytes,
+            // Bound to frames when the session moved to its WebSocket.
+            Entry::Packet(_) | Entry::Control(_) => &[],
+        }
+    }
+
+    /// The events of a run, to be shown outside of it.
+    fn shared_events(&self) -> Vec<Arc<Broadcasting>> {
+        match self {
+            Entry::Run { run, from, to } => {
+                let (from, to) = range(run, *from, *to);
+                run.events(from, to)
+            }
+            Entry::Frames(_) | Entry::Packet(_) | Entry::Control(_) => Vec::new(),
+        }
+    }
+
+    fn events(&self) -> usize {
+        match self {
+            Entry::Run { run, from, to } => {
+                let (from, to) = range(run, *from, *to);
+                to.saturating_sub(from)
+            }
+            Entry::Frames(_) | Entry::Packet(_) | Entry::Control(_) => 1,
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Entry::Run { run, from, to } => {
+                let (from, to) = range(run, *from, *to);
+                run.size(from, to)
+            }
+            Entry::Frames(bytes) => bytes.len(),
+            Entry::Packet(packet) => form::size_of(packet),
+            Entry::Control(text) => text.len(),
+        }
+    }
+}
+
+/// What waits to be sent to one session: references to shared runs, and what is its own.
+///
+/// An empty outbox owns no memory. Order is the order of pushing.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    first: Option<Entry>,
+    rest: VecDeque<Entry>,
+    /// Bytes of `first` already handed to the WebSocket.
+    written: usize,
+    /// How many entries, from the first, are in `backlog`.
+    counted: usize,
+    backlog: Backlog,
+}
+
+/// How much waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Backlog {
+    pub(crate) events: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Outbox {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// Adds the open run, from its event `from` on.
+    pub(crate) fn push_run(&mut self, run: &Rc<Run>, from: u32) {
+        self.push(Entry::Run { run: Rc::clone(run), from, to: OPEN });
+    }
+
+    /// Adds a packet for this session alone. `form` is given when the transport is a WebSocket,
+    /// which never changes again: the frames are then built at once, behind those already there.
+    pub(crate) fn push_packet(
+        &mut self,
+        packet: Encoded,
+        compress: Option<usize>,
+        form: Option<Form>,
+    ) {
+        let Some(form) = form else { return self.push(Entry::Packet(Box::new(packet))) };
+        let mut out = BytesMut::with_capacity(form::size_of(&packet) + 16);
+        form.write(&packet, compress, &mut out);
+        self.push_frames(&out);
+    }
+
+    /// Adds an Engine.IO packet other than a message.
+    pub(crate) fn push_control(&mut self, text: &str, on_websocket: bool) {
+        if on_websocket {
+            self.push_frames(&websocket::frame::text(text));
+        } else {
+            self.push(Entry::Control(text.into()));
+        }
+    }
+
+    /// Adds bytes of a WebSocket, joined to the session's own bytes if those come last.
+    pub(crate) fn push_frames(&mut self, bytes: &[u8]) {
+        // What is counted already must not grow.
+        let counted = self.counted > self.rest.len();
+        let last = self.rest.back_mut().or(self.first.as_mut());
+        match last {
+            Some(Entry::Frames(own)) if !counted => own.extend_from_slice(bytes),
+            _ => self.push(Entry::Frames(bytes.to_vec())),
+        }
+    }
+
+    fn push(&mut self, entry: Entry) {
+        if self.first.is_none() {
+            self.first = Some(entry);
+        } else {
+            self.rest.push_back(entry);
+        }
+    }
+
+    /// If the last entry is this open run, ends it at the events it has now. Says whether it was.
+    ///
+    /// Something else follows for this session, so later events of the run must come behind it.
+    pub(crate) fn close_run(&mut self, open: &Rc<Run>) -> bool {
+        match self.rest.back_mut().or(self.first.as_mut()) {
+            Some(Entry::Run { run, to, .. }) if *to == OPEN && Rc::ptr_eq(run, open) => {
+                *to = u32::try_from(open.len()).unwrap_or(OPEN);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Builds the frames of what was queued before the session had its WebSocket.
+    pub(crate) fn bind(&mut self, form: Form) {
+        for entry in self.first.iter_mut().chain(self.rest.iter_mut()) {
+            match entry {
+                Entry::Packet(packet) => {
+                    let mut out = BytesMut::with_capacity(form::size_of(packet) + 16);
+                    form.write(packet, None, &mut out);
+                    *entry = Entry::Frames(out.to_vec());
+                }
+                Entry::Control(text) => {
+                    *entry = Entry::Frames(websocket::frame::text(text).to_vec());
+                }
+                Entry::Run { .. } | Entry::Frames(_) => {}
+            }
+        }
+    }
+
+    /// The bytes to write next, as slices; at most as many as `slices` has places.
+    pub(crate) fn fill<'a>(&'a self, form: Form, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut count = 0;
+        let mut skip = self.written;
+        for (slot, entry) in slices.iter_mut().zip(self.first.iter().chain(&self.rest)) {
+            *slot = IoSlice::new(entry.frames(form).get(skip..).unwrap_or_default());
+            skip = 0;
+            count += 1;
+        }
+        count
+    }
+
+    /// Takes note that `count` bytes were written, and drops what is done with.
+    pub(crate) fn advance(&mut self, form: Form, count: usize) {
+        let mut left = count;
+        while let Some(first) = &self.first {
+            let open = first.frames(form).len().saturating_sub(self.written);
+            if left < open {
+                self.written += left;
+                return;
+            }
+            left -= open;
+            self.pop();
+        }
+    }
+
+    fn pop(&mut self) {
+        if let Some(first) = self.first.take().filter(|_| self.counted > 0) {
+            self.counted -= 1;
+            self.backlog.events = self.backlog.events.saturating_sub(first.events());
+            self.backlog.bytes = self.backlog.bytes.saturating_sub(first.size());
+        }
+        self.written = 0;
+        self.first = self.rest.pop_front();
+        if self.rest.is_empty() && self.rest.capacity() > 0 {
+            self.rest = VecDeque::new();
+        }
+    }
+
+    /// Takes everything as one polling payload.
+    pub(crate) fn take_payload(&mut self, revision: Revision, base64: bool) -> Payload {
+        let taken = std::mem::take(self);
+        let entries = taken.first.iter().chain(&taken.rest);
+        let runs: Vec<_> = entries.clone().map(Entry::shared_events).collect();
+        let mut pieces = Vec::new();
+        for (entry, events) in entries.zip(&runs) {
+            match entry {
+                Entry::Run { .. } => {
+                    for event in events {
+                        event.packet.collect(revision, &mut pieces);
+                    }
+                }
+                Entry::Packet(packet) => form::collect(packet, &mut pieces),
+                Entry::Control(text) => pieces.push(OwnedPiece::Encoded(text)),
+                Entry::Frames(_) => {}
+            }
+        }
+        let pieces: Vec<payload::Piece<'_>> = pieces.iter().map(OwnedPiece::as_piece).collect();
+        payload::encode(revision, !base64, &pieces)
+    }
+
+    /// How much waits. Looks only at what came since it was asked last; asked only when the
+    /// transport did not take everything, and after the open run was sealed.
+    pub(crate) fn backlog(&mut self) -> Backlog {
+        let seen = self.counted.saturating_sub(1).min(self.rest.len());
+        let first = self.first.as_ref().filter(|_| self.counted == 0);
+        for entry in first.into_iter().chain(self.rest.range(seen..)) {
+            self.counted += 1;
+            self.backlog.events += entry.events();
+            self.backlog.bytes += entry.size();
+        }
+        self.backlog
+    }
+
+    /// Drops everything.
+    pub(crate) fn clear(&mut self) {
+        *self = Outbox::default();
+    }
+}

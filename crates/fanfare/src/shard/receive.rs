@@ -1,0 +1,140 @@
+//! From the bytes of a client to the listeners of the application.
+
+use super::{SessionKey, Shard, SocketKey};
+use crate::ack::Ack;
+use crate::counters::Counters;
+use crate::disconnect::DisconnectReason;
+use crate::handler::{Refused, Unfit};
+use crate::namespace::Event;
+use crate::socket::Socket;
+use bytes::Bytes;
+use engineio::Message;
+use serde_json::{Value, json};
+use socketio::{Incoming, Violation};
+use std::rc::Rc;
+
+impl Shard {
+    /// A message of the client's.
+    pub(crate) fn receive(self: &Rc<Self>, key: SessionKey, message: Message<'_>) {
+        let incoming = {
+            let mut state = self.state.borrow_mut();
+            let Some(session) = state.sessions.get_mut(key) else { return };
+            if session.ending.is_some() {
+                return;
+            }
+            match message {
+                Message::Text(text) => session.connection.handle_text(text),
+                Message::Binary(data) => {
+                    session.connection.handle_binary(Bytes::from(data.into_owned()))
+                }
+            }
+        };
+        match incoming {
+            Ok(Some(incoming)) => self.act(key, incoming),
+            Ok(None) => {}
+            Err(violation) => self.violated(key, violation),
+        }
+    }
+
+    fn violated(self: &Rc<Self>, key: SessionKey, violation: Violation) {
+        tracing::debug!(%violation, "a client broke the protocol");
+        self.io.inner().counters.rejected(violation.name());
+        self.close_session(key, DisconnectReason::ForcedClose);
+    }
+
+    /// Does what a client asks for.
+    pub(crate) fn act(self: &Rc<Self>, key: SessionKey, incoming: Incoming) {
+        match incoming {
+            Incoming::Connect { namespace, auth, query } => {
+                let auth = auth.map(|auth| auth.json().into()).or_else(|| query_as_auth(query));
+                self.enter(key, namespace, auth);
+            }
+            Incoming::Event { namespace, name, args, ack } => {
+                Counters::add(&self.io.inner().counters.events_received, 1);
+                if let Some(socket) = self.socket_in(key, &namespace) {
+                    self.event(&socket, Event { name, args }, ack);
+                }
+            }
+            Incoming::Ack { namespace, id, args } => {
+                let Some(socket) = self.socket_in(key, &namespace) else { return };
+                match self.take_waiting(socket.key(), id) {
+                    Some(waiting) => waiting.answer(args),
+                    None => self.io.inner().counters.rejected("ack_unknown"),
+                }
+            }
+            Incoming::Disconnect { namespace } => {
+                if let Some(socket) = self.socket_in(key, &namespace) {
+                    self.client_left(socket.key());
+                }
+            }
+        }
+    }
+
+    /// The socket of a session in a namespace.
+    fn socket_in(&self, key: SessionKey, namespace: &socketio::Namespace) -> Option<Socket> {
+        let state = self.state.borrow();
+        let session = state.sessions.get(key)?;
+        let mut sockets = session.sockets.iter().filter_map(|key| state.sockets.get(*key));
+        sockets.find(|slot| slot.socket.core().name == *namespace).map(|slot| slot.socket.clone())
+    }
+
+    fn take_waiting(&self, key: SocketKey, id: u64) -> Option<crate::ack::Waiting> {
+        let mut state = self.state.borrow_mut();
+        let slot = state.sockets.get_mut(key)?;
+        let waiting = slot.waiting.as_mut()?;
+        let taken = waiting.remove(&id);
+        if waiting.is_empty() {
+            slot.waiting = None;
+        }
+        taken
+    }
+
+    /// Starts the listener of an event.
+    fn event(self: &Rc<Self>, socket: &Socket, event: Event, ack: Option<u64>) {
+        let handlers = socket.core().handlers.load();
+        let ack = Ack::new(socket.clone(), ack);
+        if !handlers.any.is_empty() || !handlers.event_middlewares.is_empty() {
+            let mut verdict = Ok(());
+            self.start(socket, || {
+                verdict = Err(Refused::new("Internal error")); // what stands if one panics
+                handlers.any.iter().for_each(|listener| listener(socket, &event));
+                let mut middlewares = handlers.event_middlewares.iter();
+                verdict = middlewares.try_for_each(|middleware| middleware(socket, &event));
+                None
+            });
+            if let Err(refused) = verdict {
+                self.io.inner().counters.rejected("event_refused");
+                let details = refused.data.unwrap_or(Value::Null);
+                return reject(socket, ack, "PERMISSION_DENIED", &refused.message, &details);
+            }
+        }
+        let Some(listener) = handlers.events.get(event.name.as_str()) else { return };
+        self.start(socket, || match listener(socket.clone(), &event.args, ack) {
+            Ok(task) => Some(task),
+            Err(Unfit { error, ack }) => {
+                self.io.inner().counters.rejected("arguments_unfit");
+                let details = json!({ "event": event.name.as_str() });
+                reject(socket, ack, "INVALID_MESSAGE", &error.to_string(), &details);
+                None
+            }
+        });
+    }
+}
+
+/// Tells a client that its event was refused: in the ack if it asked for one, else as an event.
+fn reject(socket: &Socket, ack: Ack, code: &str, message: &str, details: &Value) {
+    let error = json!({ "code": code, "message": message, "details": details });
+    if ack.is_wanted() {
+        ack.send((json!({ "ok": false, "error": error }),));
+    } else if let Err(error) = socket.emit("error", (error,)) {
+        tracing::debug!(%error, "a refusal could not be sent");
+    }
+}
+
+/// Clients of version 2 give the namespace's query instead of `auth`.
+fn query_as_auth(query: Option<Box<str>>) -> Option<Box<str>> {
+    let pairs = form_urlencoded::parse(query.as_deref()?.as_bytes());
+    let auth: serde_json::Map<String, Value> =
+        pairs.map(|(name, value)| (name.into_owned(), value.into())).collect();
+    Some(Value::Object(auth).to_string().into_boxed_str())
+}

@@ -1,0 +1,122 @@
+//! A session and the sockets on it, as their shard keeps them.
+
+use super::outbox::Outbox;
+use crate::Io;
+use crate::ack::Waiting;
+use crate::disconnect::DisconnectReason;
+use crate::handshake::Handshake;
+use crate::socket::Socket;
+use crate::transport::Link;
+use engineio::{Revision, Sid, Transport};
+use hashbrown::HashMap;
+use hub::{Member, Room};
+use smallvec::SmallVec;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+use tokio::sync::oneshot;
+use tokio_util::time::delay_queue;
+
+slotmap::new_key_type! {
+    /// A session on its shard. Never used twice.
+    pub(crate) struct SessionKey;
+    /// A socket on its shard. Never used twice.
+    pub(crate) struct SocketKey;
+}
+
+/// The right to open one session; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Permit(Io);
+
+impl Permit {
+    /// `None` when as many sessions are open as there may be.
+    pub(crate) fn take(io: &Io) -> Option<Permit> {
+        let open = io.inner().sessions.fetch_add(1, Ordering::AcqRel);
+        let permit = Permit(io.clone()); // gives it back if there are too many
+        (open < io.settings().max_sessions).then_some(permit)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.inner().sessions.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// What a session begins with.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub(crate) revision: Revision,
+    pub(crate) handshake: Arc<Handshake>,
+    pub(crate) permit: Permit,
+}
+
+/// A polling request that waits for something to be sent.
+pub(crate) struct WaitingPoll {
+    pub(crate) reply: oneshot::Sender<super::Polled>,
+    /// The client cannot take binary.
+    pub(crate) base64: bool,
+}
+
+/// One Engine.IO session: a client's connection, whatever carries it.
+pub(crate) struct Session {
+    pub(crate) sid: Sid,
+    pub(crate) protocol: engineio::Session,
+    pub(crate) connection: socketio::Connection,
+    /// The WebSocket, once there is one.
+    pub(crate) link: Option<Rc<Link>>,
+    /// The WebSocket the session is about to move to.
+    pub(crate) probe: Option<Rc<Link>>,
+    /// The polling request that waits for something to be sent.
+    pub(crate) poll: Option<WaitingPoll>,
+    pub(crate) outbox: Outbox,
+    pub(crate) sockets: SmallVec<[SocketKey; 1]>,
+    pub(crate) handshake: Arc<Handshake>,
+    /// In the shard's list of sessions with something to send.
+    pub(crate) dirty: bool,
+    /// The server closes the session, once its outbox is empty.
+    pub(crate) ending: Option<DisconnectReason>,
+    /// Listeners of this session that have not finished.
+    pub(crate) running: u32,
+    pub(crate) timer: Option<(delay_queue::Key, Instant)>,
+    /// When the session is closed if it has joined no namespace. `None` once it has.
+    pub(crate) connect_by: Option<Instant>,
+    pub(crate) _permit: Permit,
+}
+
+impl Session {
+    /// The WebSocket, if that is what carries messages now.
+    pub(crate) fn websocket(&self) -> Option<&Rc<Link>> {
+        self.link.as_ref().filter(|_| self.protocol.transport() == Transport::Websocket)
+    }
+
+    /// Whether what is sent now leaves now.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.websocket().map_or(self.poll.is_some(), |link| !link.is_blocked())
+    }
+
+    /// When something has to be done, whatever happens.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let protocol = self.protocol.deadline();
+        match (protocol, self.connect_by) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+}
+
+/// One socket, connected or on its way.
+pub(crate) struct Slot {
+    pub(crate) socket: Socket,
+    pub(crate) standing: Standing,
+    /// Acks the client owes. Few sockets have any.
+    pub(crate) waiting: Option<Box<HashMap<u64, Waiting>>>,
+}
+
+/// How far a socket is.
+pub(crate) enum Standing {
+    /// Middlewares decide; rooms it was put in are joined when it connects.
+    Entering(Vec<Room>),
+    Connected(Member),
+}

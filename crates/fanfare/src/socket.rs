@@ -1,0 +1,356 @@
+//! One client in one namespace.
+
+use crate::Io;
+use crate::ack::{self, AckError, Waiting};
+use crate::broadcast::Broadcast;
+use crate::emit::{EmitError, Flags, IntoArgs, IntoRooms};
+use crate::handshake::Handshake;
+use crate::namespace::{Namespace, NamespaceCore};
+use crate::shard::{Op, SessionKey, SocketKey};
+use hub::{JoinError, Room, RoomNameError, SocketId};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use socketio::Args;
+use std::any::{Any, TypeId};
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Where a socket lives. It never moves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Home {
+    pub(crate) shard: u8,
+    pub(crate) session: SessionKey,
+    pub(crate) socket: SocketKey,
+}
+
+type Extensions = Vec<(TypeId, Arc<dyn Any + Send + Sync>)>;
+
+pub(crate) struct SocketCore {
+    id: SocketId,
+    home: Home,
+    namespace: Namespace,
+    handshake: Arc<Handshake>,
+    /// What the client gave as `auth`, as JSON text.
+    auth: Option<Box<str>>,
+    connected: AtomicBool,
+    /// Made when first used: most sockets have none.
+    kept: OnceLock<Box<Mutex<Kept>>>,
+}
+
+/// What the application keeps with a socket.
+#[derive(Default)]
+struct Kept {
+    data: Value,
+    extensions: Extensions,
+}
+
+/// One client in one namespace.
+///
+/// Cheap to clone, and usable from any thread. What is done to a socket is done in the order of
+/// the calls: an event emitted before [`disconnect`](Self::disconnect) still goes out.
+#[derive(Clone)]
+pub struct Socket(Arc<SocketCore>);
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket")
+            .field("id", &self.0.id)
+            .field("namespace", &self.namespace().name())
+            .field("connected", &self.is_connected())
+            .finish()
+    }
+}
+
+impl Socket {
+    pub(crate) fn new(
+        id: SocketId,
+        home: Home,
+        namespace: Namespace,
+        handshake: Arc<Handshake>,
+        auth: Option<Box<str>>,
+    ) -> Self {
+        let (connected, kept) = (AtomicBool::new(false), OnceLock::new());
+        Socket(Arc::new(SocketCore { id, home, namespace, handshake, auth, connected, kept }))
+    }
+
+    /// The public id: 20 characters, new for each connection to a namespace. It names the
+    /// socket's own room, and is not the secret that the transport uses.
+    #[must_use]
+    pub fn id(&self) -> SocketId {
+        self.0.id
+    }
+
+    /// The namespace the socket is in.
+    #[must_use]
+    pub fn namespace(&self) -> &Namespace {
+        &self.0.namespace
+    }
+
+    /// The server.
+    #[must_use]
+    pub fn io(&self) -> &Io {
+        self.0.namespace.io()
+    }
+
+    /// The HTTP request the client came with.
+    #[must_use]
+    pub fn handshake(&self) -> &Handshake {
+        &self.0.handshake
+    }
+
+    /// What the client gave as `auth` when it connected to the namespace.
+    ///
+    /// # Errors
+    ///
+    /// When it is not of this type; a client that gave nothing counts as having given `{}`.
+    pub fn auth<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.0.auth.as_deref().unwrap_or("{}"))
+    }
+
+    /// Whether the socket is connected: false in a middleware, and once it is gone.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.0.connected.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_connected(&self, connected: bool) {
+        self.0.connected.store(connected, Ordering::Release);
+    }
+
+    pub(crate) fn shard(&self) -> u8 {
+        self.0.home.shard
+    }
+
+    pub(crate) fn session_key(&self) -> SessionKey {
+        self.0.home.session
+    }
+
+    pub(crate) fn key(&self) -> SocketKey {
+        self.0.home.socket
+    }
+
+    pub(crate) fn core(&self) -> &Arc<NamespaceCore> {
+        self.0.namespace.core()
+    }
+
+    fn push(&self, op: Op) {
+        self.io().shard(self.shard()).push(op);
+    }
+
+    /// Sends an event to this socket.
+    ///
+    /// # Errors
+    ///
+    /// [`EmitError`]; nothing was sent then.
+    pub fn emit(&self, event: &str, args: impl IntoArgs) -> Result<(), EmitError> {
+        self.emit_with(event, args, Flags::default())
+    }
+
+    /// Sends an event that is dropped if the client cannot take it at once.
+    ///
+    /// # Errors
+    ///
+    /// [`EmitError`]; nothing was sent then.
+    pub fn emit_volatile(&self, event: &str, args: impl IntoArgs) -> Result<(), EmitError> {
+        self.emit_with(event, args, Flags { volatile: true, ..Flags::default() })
+    }
+
+    fn emit_with(&self, event: &str, args: impl IntoArgs, flags: Flags) -> Result<(), EmitError> {
+        if !self.is_connected() {
+            return Err(EmitError::NotConnected);
+        }
+        let args = args.into_args()?;
+        let op = Op::emit(self, event, args, flags, None)?;
+        self.push(op);
+        Ok(())
+    }
+
+    /// Sends an event and waits for the client's answer, at most for `deadline`.
+    ///
+    /// The event is sent at once, also if the future is never polled.
+    ///
+    /// # Errors
+    ///
+    /// [`AckError`]: not sent, not answered in time, or disconnected meanwhile.
+    pub fn emit_with_ack<A: IntoArgs>(
+        &self,
+        event: &str,
+        args: A,
+        deadline: Duration,
+    ) -> impl Future<Output = Result<Args, AckError>> + Send + use<A> {
+        let sent = self.ask(event, args);
+        let socket = self.clone();
+        async move {
+            let (id, receiver) = sent?;
+            ack::one(&socket, id, receiver, deadline).await
+        }
+    }
+
+    fn ask(
+        &self,
+        event: &str,
+        args: impl IntoArgs,
+    ) -> Result<(u64, oneshot::Receiver<Args>), EmitError> {
+        if !self.is_connected() {
+            return Err(EmitError::NotConnected);
+        }
+        let id = self.core().next_ack_id();
+        let (sender, receiver) = oneshot::channel();
+        let args = args.into_args()?;
+        let waiting = Some((id, Waiting::One(sender)));
+        self.push(Op::emit(self, event, args, Flags::default(), waiting)?);
+        Ok((id, receiver))
+    }
+
+    pub(crate) fn send_ack(&self, id: u64, args: &Args) {
+        self.push(Op::ack(self, id, args));
+    }
+
+    /// Joins rooms. Done in the order of the calls, before any event that is emitted later;
+    /// await the future only to learn whether it was possible.
+    ///
+    /// # Errors
+    ///
+    /// When a name is not valid at once, and from the future: too many rooms.
+    pub fn join<R: IntoRooms>(
+        &self,
+        rooms: R,
+    ) -> Result<impl Future<Output = Result<(), JoinError>> + Send + use<R>, RoomNameError> {
+        let rooms = rooms.into_rooms()?;
+        let (sender, receiver) = oneshot::channel();
+        self.push(Op::Join { socket: self.key(), rooms, done: sender });
+        // The shard is gone only when the whole server is.
+        Ok(async move { receiver.await.unwrap_or(Err(JoinError::UnknownMember)) })
+    }
+
+    /// Leaves a room. Done in the order of the calls.
+    ///
+    /// # Errors
+    ///
+    /// When the name is not valid.
+    pub fn leave(&self, room: impl IntoRooms) -> Result<(), RoomNameError> {
+        let rooms = room.into_rooms()?;
+        self.push(Op::Leave { socket: self.key(), rooms });
+        Ok(())
+    }
+
+    /// The rooms the socket is in, its own not among them.
+    pub fn rooms(&self) -> impl Future<Output = Vec<Room>> + Send + use<> {
+        let (sender, receiver) = oneshot::channel();
+        let key = self.key();
+        // The caller may have gone away meanwhile.
+        self.push(Op::run(move |shard| drop(sender.send(shard.rooms_of(key)))));
+        async move { receiver.await.unwrap_or_default() }
+    }
+
+    /// All other sockets of the namespace, to be narrowed.
+    pub fn broadcast(&self) -> Broadcast {
+        self.namespace().broadcast().except(self.id())
+    }
+
+    /// The other sockets in these rooms.
+    pub fn to(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.broadcast().to(rooms)
+    }
+
+    /// All other sockets but those in these rooms.
+    pub fn except(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.broadcast().except(rooms)
+    }
+
+    /// Disconnects the socket from its namespace, after what was emitted before; with `close`,
+    /// the whole connection and so the client's other namespaces too.
+    pub fn disconnect(&self, close: bool) {
+        self.push(Op::Disconnect { socket: self.key(), close });
+    }
+
+    /// A copy of the data kept with the socket: JSON that other nodes see in
+    /// [`RemoteSocket::data`].
+    #[must_use]
+    pub fn data(&self) -> Value {
+        self.0.kept.get().map_or(Value::Null, |kept| lock(kept).data.clone())
+    }
+
+    /// Changes the data kept with the socket.
+    pub fn update_data<R>(&self, change: impl FnOnce(&mut Value) -> R) -> R {
+        change(&mut self.kept().data)
+    }
+
+    /// Keeps a value of the application with the socket, one per type.
+    pub fn insert<T: Any + Send + Sync>(&self, value: T) {
+        let mut kept = self.kept();
+        kept.extensions.retain(|(id, _)| *id != TypeId::of::<T>());
+        kept.extensions.push((TypeId::of::<T>(), Arc::new(value)));
+    }
+
+    /// The value of this type that is kept with the socket.
+    #[must_use]
+    pub fn extension<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let kept = lock(self.0.kept.get()?);
+        let (_, value) = kept.extensions.iter().find(|(id, _)| *id == TypeId::of::<T>())?;
+        value.clone().downcast().ok()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        lock(self.0.kept.get_or_init(Box::default))
+    }
+}
+
+fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a node tells about one of its sockets.
+#[derive(Debug, Clone)]
+pub(crate) struct Description {
+    pub(crate) id: SocketId,
+    pub(crate) handshake: Value,
+    pub(crate) rooms: Vec<Room>,
+    pub(crate) data: Value,
+}
+
+/// A socket somewhere in the cluster, as it was when it was asked for.
+#[derive(Debug, Clone)]
+pub struct RemoteSocket {
+    namespace: Namespace,
+    description: Description,
+}
+
+impl RemoteSocket {
+    pub(crate) fn new(namespace: Namespace, description: Description) -> Self {
+        RemoteSocket { namespace, description }
+    }
+
+    /// The socket's id.
+    #[must_use]
+    pub fn id(&self) -> SocketId {
+        self.description.id
+    }
+
+    /// The handshake as JSON: headers, query, address, auth and so on.
+    #[must_use]
+    pub fn handshake(&self) -> &Value {
+        &self.description.handshake
+    }
+
+    /// The rooms it was in, its own not among them.
+    #[must_use]
+    pub fn rooms(&self) -> &[Room] {
+        &self.description.rooms
+    }
+
+    /// The data kept with it.
+    #[must_use]
+    pub fn data(&self) -> &Value {
+        &self.description.data
+    }
+
+    /// This socket as a target: emit to it, make it join or leave rooms, disconnect it.
+    pub fn target(&self) -> Broadcast {
+        self.namespace.to(self.id())
+    }
+}

@@ -1,0 +1,108 @@
+//! A connection's bytes: a plain socket, or anything else that reads and writes.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Anything that reads and writes, such as a TLS connection.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// An upgraded connection on its way to the shard that will own it.
+pub(crate) enum Carrier {
+    /// A socket that is not registered with any runtime.
+    Tcp(std::net::TcpStream),
+    /// A socket that is registered with the runtime of the shard it goes to.
+    Registered(TcpStream),
+    Other(Box<dyn Duplex>),
+}
+
+/// A connection on its shard. Read by its task, written by the shard's loop: both on one thread.
+pub(crate) enum Stream {
+    /// The common case: system calls and nothing around them.
+    Tcp(TcpStream),
+    Other(RefCell<Box<dyn Duplex>>),
+}
+
+impl Stream {
+    /// Registers the connection with the current runtime.
+    pub(crate) fn new(carrier: Carrier) -> io::Result<Stream> {
+        Ok(match carrier {
+            Carrier::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream)?),
+            Carrier::Registered(stream) => Stream::Tcp(stream),
+            Carrier::Other(stream) => Stream::Other(RefCell::new(stream)),
+        })
+    }
+
+    /// Reads what is there; 0 means the end.
+    pub(crate) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Stream::Tcp(stream) => loop {
+                match stream.try_read(buffer) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        ready!(stream.poll_read_ready(cx))?;
+                    }
+                    done => return Poll::Ready(done),
+                }
+            },
+            Stream::Other(stream) => {
+                let mut buffer = ReadBuf::new(buffer);
+                let mut stream = stream.borrow_mut();
+                ready!(Pin::new(&mut **stream).poll_read(cx, &mut buffer))?;
+                Poll::Ready(Ok(buffer.filled().len()))
+            }
+        }
+    }
+
+    /// Writes as much as is taken at once.
+    pub(crate) fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Stream::Tcp(stream) => loop {
+                let written = match slices {
+                    [one] => stream.try_write(one),
+                    many => stream.try_write_vectored(many),
+                };
+                match written {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        ready!(stream.poll_write_ready(cx))?;
+                    }
+                    done => return Poll::Ready(done),
+                }
+            },
+            Stream::Other(stream) => {
+                let mut stream = stream.borrow_mut();
+                Pin::new(&mut **stream).poll_write_vectored(cx, slices)
+            }
+        }
+    }
+
+    /// Pushes on what a layer in between, such as TLS, keeps back.
+    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Tcp(_) => Poll::Ready(Ok(())),
+            Stream::Other(stream) => Pin::new(&mut **stream.borrow_mut()).poll_flush(cx),
+        }
+    }
+
+    /// Says that nothing more will be written.
+    pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Tcp(stream) => {
+                Poll::Ready(socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write))
+            }
+            Stream::Other(stream) => Pin::new(&mut **stream.borrow_mut()).poll_shutdown(cx),
+        }
+    }
+}
