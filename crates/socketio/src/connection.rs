@@ -264,3 +264,6 @@ fn known(namespaces: &[Entry], name: &str) -> Option<Namespace> {
     let entry = namespaces.iter().find(|entry| entry.namespace.as_str() == name)?;
     Some(entry.namespace.clone())
 }
+
+#[cfg(test)]
+mod tests;

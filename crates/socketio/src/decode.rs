@@ -187,3 +187,6 @@ impl From<MsgPackError> for Violation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -159,8 +159,8 @@ pub fn encode_connect_request(
     encode_object(parser, 0, namespace, auth)
 }
 
-/// Encodes a refusal of CONNECT. Version 2 clients get the data alone, or else the message as a
-/// string.
+/// Encodes a refusal of CONNECT. Version 2 clients get the data alone, or the message as a string
+/// when there is no data or JavaScript takes it for false.
 #[must_use]
 pub fn encode_connect_error(
     parser: Parser,
@@ -168,14 +168,15 @@ pub fn encode_connect_error(
     namespace: &Namespace,
     error: &ConnectError<'_>,
 ) -> Encoded {
-    let payload = match (version, error.data) {
+    let data = error.data.filter(|data| !matches!(*data, "null" | "false" | "0" | "\"\""));
+    let payload = match (version, data) {
+        (Version::V5, _) => error_object(error),
         (Version::V2, Some(data)) => data.to_owned(),
         (Version::V2, None) => {
             let mut text = String::new();
             write_str(&mut text, error.message);
             text
         }
-        (Version::V5, _) => error_object(error),
     };
     encode_object(parser, 4, namespace, Some(&payload))
 }
@@ -275,3 +276,6 @@ impl Head<'_> {
         text
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,7 +72,7 @@ pub enum Violation {
     /// The payload of an acknowledgement is not an array.
     #[error("the payload of an acknowledgement is not an array")]
     InvalidAckPayload,
-    /// The payload of CONNECT_ERROR is neither a string nor an object.
+    /// The payload of `CONNECT_ERROR` is neither a string nor an object.
     #[error("the payload of CONNECT_ERROR is neither a string nor an object")]
     InvalidConnectErrorPayload,
     /// A text message while attachments of the packet before it are missing.
@@ -90,7 +90,7 @@ pub enum Violation {
     /// CONNECT for a namespace that is joined already, or about to be.
     #[error("CONNECT for a namespace that is joined already")]
     AlreadyJoined,
-    /// CONNECT_ERROR is for servers to send.
+    /// `CONNECT_ERROR` is for servers to send.
     #[error("CONNECT_ERROR from a client")]
     ConnectErrorFromClient,
     /// The connection would be in more namespaces than this server takes.

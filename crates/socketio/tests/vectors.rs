@@ -2,7 +2,7 @@
 //! packet decodes to what the reference makes of it and encodes to the reference's bytes, and
 //! every bad message is refused for the reason that is written beside it.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use bytes::Bytes;
 use fanfare_socketio::{

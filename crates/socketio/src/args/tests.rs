@@ -189,7 +189,7 @@ fn lone_surrogates_pass() {
     let odd = args(r#"["\ud800",1]"#);
     assert_eq!(odd.json(), r#""\ud800",1"#);
     assert!(odd.parse::<(String, u8)>().is_err());
-    assert_eq!(odd.parse::<(Value,)>().is_err(), true);
+    assert!(odd.parse::<(Value,)>().is_err());
 }
 
 /// One string more, in both encodings and from nothing.
@@ -235,7 +235,7 @@ proptest! {
         let chunks: Vec<Bytes> = chunks.into_iter().map(Bytes::from).collect();
         let args = Args::of(&(&values, &chunks)).unwrap();
         let read: (Vec<Value>, Vec<Bytes>) = args.parse().unwrap();
-        prop_assert_eq!(&read, &(values.clone(), chunks.clone()));
+        prop_assert_eq!(&read, &(values, chunks.clone()));
 
         let packed = Args::msgpack_parts(args.msgpack(), 2);
         prop_assert_eq!(packed.attachments(), args.attachments());

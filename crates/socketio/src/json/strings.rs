@@ -33,8 +33,7 @@ pub(super) fn scan(rest: &str) -> Option<RawStr<'_>> {
     let mut position = 0;
     let mut escaped = false;
     loop {
-        let step = bytes.get(position..)?.iter().position(|byte| is_special(*byte))?;
-        position += step;
+        position += plain_length(bytes.get(position..)?);
         match bytes.get(position)? {
             b'"' => return Some(RawStr { raw: rest.get(..position)?, escaped }),
             b'\\' => {
@@ -44,6 +43,31 @@ pub(super) fn scan(rest: &str) -> Option<RawStr<'_>> {
             _ => return None,
         }
     }
+}
+
+/// How many bytes stand before the first special one, looked at eight at a time.
+fn plain_length(bytes: &[u8]) -> usize {
+    let (words, tail) = bytes.as_chunks();
+    for (at, word) in words.iter().enumerate() {
+        let special = special_bytes(u64::from_le_bytes(*word));
+        if special != 0 {
+            return at * 8 + special.trailing_zeros() as usize / 8;
+        }
+    }
+    let rest = tail.iter().position(|byte| is_special(*byte)).unwrap_or(tail.len());
+    bytes.len() - tail.len() + rest
+}
+
+/// The top bit of each special byte in a word, right up to the lowest one (a borrow may mark
+/// more above it).
+const fn special_bytes(word: u64) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let quote = word ^ (ONES * b'"' as u64);
+    let backslash = word ^ (ONES * b'\\' as u64);
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    let quote = quote.wrapping_sub(ONES) & !quote;
+    let backslash = backslash.wrapping_sub(ONES) & !backslash;
+    (control | quote | backslash) & (ONES << 7)
 }
 
 const fn is_special(byte: u8) -> bool {
@@ -110,8 +134,8 @@ fn unicode_escape(escape: &str) -> (char, usize) {
 pub(crate) fn write_str(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
-    while let Some(at) = rest.bytes().position(is_special) {
-        let (plain, special) = rest.split_at(at);
+    loop {
+        let (plain, special) = rest.split_at(plain_length(rest.as_bytes()));
         out.push_str(plain);
         let mut characters = special.chars();
         match characters.next() {
@@ -123,11 +147,10 @@ pub(crate) fn write_str(out: &mut String, text: &str) {
             Some('\r') => out.push_str("\\r"),
             Some('\t') => out.push_str("\\t"),
             Some(control) => out.push_str(&format!("\\u{:04x}", u32::from(control))),
-            None => {}
+            None => break,
         }
         rest = characters.as_str();
     }
-    out.push_str(rest);
     out.push('"');
 }
 
@@ -156,6 +179,23 @@ mod tests {
         ];
         for (json, expected) in cases {
             assert_eq!(decoded(json), expected, "{json}");
+        }
+    }
+
+    /// Every special byte is seen at every place in a word, beside any other byte.
+    #[test]
+    fn special_bytes_are_found() {
+        for length in 0..20 {
+            for at in 0..length {
+                for byte in 0..=255_u8 {
+                    for around in [b'a', b'!', 0x7f, 0x80, 0xff] {
+                        let mut bytes = vec![around; length];
+                        bytes[at] = byte;
+                        let expected = if is_special(byte) { at } else { length };
+                        assert_eq!(plain_length(&bytes), expected, "{bytes:x?}");
+                    }
+                }
+            }
         }
     }
 

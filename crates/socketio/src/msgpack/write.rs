@@ -9,7 +9,7 @@ pub(crate) struct Packer {
 }
 
 /// A vector takes everything: there is no error to pass on.
-fn written<T, E: RmpWriteErr>(result: Result<T, ValueWriteError<E>>) {
+fn written<T, E: RmpWriteErr>(result: &Result<T, ValueWriteError<E>>) {
     debug_assert!(result.is_ok(), "writing to memory does not fail");
 }
 
@@ -31,31 +31,31 @@ impl Packer {
     }
 
     pub(crate) fn unsigned(&mut self, value: u64) {
-        written(encode::write_uint(&mut self.bytes, value));
+        written(&encode::write_uint(&mut self.bytes, value));
     }
 
     pub(crate) fn signed(&mut self, value: i64) {
-        written(encode::write_sint(&mut self.bytes, value));
+        written(&encode::write_sint(&mut self.bytes, value));
     }
 
     pub(crate) fn float(&mut self, value: f64) {
-        written(encode::write_f64(&mut self.bytes, value));
+        written(&encode::write_f64(&mut self.bytes, value));
     }
 
     pub(crate) fn text(&mut self, text: &str) {
-        written(encode::write_str(&mut self.bytes, text));
+        written(&encode::write_str(&mut self.bytes, text));
     }
 
     pub(crate) fn binary(&mut self, bytes: &[u8]) {
-        written(encode::write_bin(&mut self.bytes, bytes));
+        written(&encode::write_bin(&mut self.bytes, bytes));
     }
 
     pub(crate) fn array(&mut self, count: u32) {
-        written(encode::write_array_len(&mut self.bytes, count));
+        written(&encode::write_array_len(&mut self.bytes, count));
     }
 
     pub(crate) fn map(&mut self, count: u32) {
-        written(encode::write_map_len(&mut self.bytes, count));
+        written(&encode::write_map_len(&mut self.bytes, count));
     }
 
     /// Values that are encoded already.
