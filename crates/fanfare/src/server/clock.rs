@@ -183,10 +183,7 @@ mod tests {
         check(answer, None);
         check(Notes { blocked: true, ..answer }, Some((30, Overdue::Answer)));
         check(Notes { body_awaited: true, ..answer }, Some((30, Overdue::Body)));
-        check(
-            Notes { phase: Phase::Idle, blocked: true, ..NOTES },
-            Some((30, Overdue::Answer)),
-        );
+        check(Notes { phase: Phase::Idle, blocked: true, ..NOTES }, Some((30, Overdue::Answer)));
     }
 
     /// A phase that was left and entered again begins anew.

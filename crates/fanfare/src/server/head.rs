@@ -138,7 +138,10 @@ mod tests {
         check("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", Framing::Ambiguous);
         check("TRANSFER-encoding:chunked\r\ncontent-LENGTH:5\r\n\r\n", Framing::Ambiguous);
         check("Content-Length: 5\r\nContent-Length: 5\r\n\r\n", Framing::Ambiguous);
-        check("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", Framing::Ambiguous);
+        check(
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            Framing::Ambiguous,
+        );
         check("Content-Length:  5\r\n\r\n", Framing::OddLength);
         check("Content-Length: +5\r\n\r\n", Framing::OddLength);
         check("Content-Length:\r\n\r\n", Framing::OddLength);

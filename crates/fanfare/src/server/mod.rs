@@ -89,7 +89,7 @@ impl Server {
     ///
     /// [`BindError`]: the port is taken or not allowed, or the certificate is not usable.
     pub fn bind(&self, address: SocketAddr) -> Result<Bound, BindError> {
-        let tls = self.settings.tls.as_ref().map(tls::acceptor).transpose()?;
+        let tls = self.settings.tls.as_ref().map(tls::load).transpose()?;
         let admission = self.admission.get_or_init(|| Admission::new(&self.settings));
         listen::bind(self, address, tls, admission.clone())
     }

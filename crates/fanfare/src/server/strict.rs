@@ -122,9 +122,13 @@ fn check_host(head: &Parts) -> Result<(), Violation> {
             let asterisk = path == "*" && head.method == Method::OPTIONS;
             if path.starts_with('/') || asterisk { Ok(()) } else { Err(Violation::Target) }
         }
-        (Some("http" | "https"), Some(target)) => {
-            // For a proxy; but we are the origin of what we answer. One name or none.
-            let same = host.is_none_or(|host| is_same_host(target, &host));
+        // For a proxy; but we are the origin of what we answer. One name or none.
+        (Some(scheme @ ("http" | "https")), Some(target)) => {
+            let usual_port = if scheme == "https" { 443 } else { 80 };
+            let name = |host: &Authority| {
+                (host.host().to_ascii_lowercase(), host.port_u16().unwrap_or(usual_port))
+            };
+            let same = host.is_none_or(|host| name(&host) == name(target));
             if same { Ok(()) } else { Err(Violation::OtherHost) }
         }
         _ => Err(Violation::Target),
@@ -135,10 +139,6 @@ fn parse_host(host: &HeaderValue) -> Option<Authority> {
     let host = Authority::try_from(host.as_bytes()).ok()?;
     let plain = !host.host().is_empty() && !host.as_str().contains('@');
     plain.then_some(host)
-}
-
-fn is_same_host(one: &Authority, other: &Authority) -> bool {
-    one.host().eq_ignore_ascii_case(other.host()) && one.port_u16() == other.port_u16()
 }
 
 #[cfg(test)]
@@ -171,6 +171,7 @@ mod tests {
         check_head("GET", "/", &[("host", "a/b")], "http_invalid_host");
         check_head("GET", "http://example.org:3000/a", &[HOST], "");
         check_head("GET", "http://EXAMPLE.org:3000/a", &[HOST], "");
+        check_head("GET", "http://example.org:80/a", &[("host", "example.org")], "");
         check_head("GET", "http://example.org/a", &[HOST], "http_other_host");
         check_head("GET", "http://other.org:3000/a", &[HOST], "http_other_host");
         check_head("GET", "ftp://example.org:3000/a", &[HOST], "http_target");

@@ -7,7 +7,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio_rustls::TlsAcceptor;
 
 /// Where the certificate and its key are. TLS 1.2 and 1.3 are spoken.
 #[derive(Debug, Clone)]
@@ -81,10 +80,9 @@ pub enum TlsError {
 }
 
 /// Reads both files.
-pub(super) fn acceptor(settings: &TlsSettings) -> Result<TlsAcceptor, TlsError> {
+pub(super) fn load(settings: &TlsSettings) -> Result<Arc<ServerConfig>, TlsError> {
     let TlsSettings { cert, key } = settings;
-    let unusable =
-        |source| TlsError::Unusable { cert: cert.clone(), key: key.clone(), source };
+    let unusable = |source| TlsError::Unusable { cert: cert.clone(), key: key.clone(), source };
     let chain = certificates(cert)?;
     let private = private_key(key)?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -102,7 +100,7 @@ pub(super) fn acceptor(settings: &TlsSettings) -> Result<TlsAcceptor, TlsError> 
     // Who comes back resumes without the costly part of the handshake, and the server keeps
     // nothing for it.
     config.ticketer = ring::Ticketer::new().map_err(unusable)?;
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok(Arc::new(config))
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

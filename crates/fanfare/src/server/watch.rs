@@ -9,8 +9,8 @@ use super::admission::Permit;
 use super::head::{Found, HeadScan};
 use axum::body::Body as AnyBody;
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
+
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
