@@ -16,7 +16,7 @@ pub const RESERVED_NAMES: [&str; 6] =
 ///
 /// JavaScript clients may use a number as a name; it reads as its decimal text (`5` is `"5"`).
 /// Cloning is cheap.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct EventName(SharedStr);
 
 /// The name is one of [`RESERVED_NAMES`].
@@ -50,6 +50,12 @@ impl EventName {
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
     RESERVED_NAMES.contains(&name)
+}
+
+impl std::borrow::Borrow<str> for EventName {
+    fn borrow(&self) -> &str {
+        self.as_str()
+    }
 }
 
 impl AsRef<str> for EventName {

@@ -1,6 +1,7 @@
 //! A shared piece of UTF-8 text.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
@@ -83,6 +84,12 @@ impl PartialEq for SharedStr {
 }
 
 impl Eq for SharedStr {}
+
+impl Hash for SharedStr {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
 
 impl PartialEq<str> for SharedStr {
     fn eq(&self, other: &str) -> bool {

@@ -7,6 +7,9 @@ use super::write::Packer;
 use crate::json::{RawStr, Scanner, Token};
 use crate::placeholder;
 
+/// 2^64: no whole number from here on has 64 bits.
+const INTEGERS_END: f64 = 18_446_744_073_709_551_616.0;
+
 /// The `MessagePack` of the elements of a JSON array, one after the other.
 ///
 /// Only for elements that were checked: what is malformed ends the output.
@@ -49,7 +52,8 @@ fn write_number(packer: &mut Packer, digits: &str) {
         return;
     }
     let value = digits.parse::<f64>().unwrap_or(f64::NAN);
-    if value.fract() != 0.0 || !write_whole(packer, &format!("{value:.0}")) {
+    let may_be_whole = value.fract() == 0.0 && value.abs() < INTEGERS_END;
+    if !may_be_whole || !write_whole(packer, &format!("{value:.0}")) {
         packer.float(value);
     }
 }
