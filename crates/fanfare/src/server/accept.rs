@@ -1,6 +1,6 @@
 //! The loop that accepts connections and hands each one to a shard.
 
-use super::admission::{Admission, Permit};
+use super::admission::{Admission, Place};
 use super::connection::{Arrival, Serving};
 use super::refusal::Refusal;
 use std::io;
@@ -68,8 +68,8 @@ impl Acceptor {
         // A listener on [::] sees IPv4 clients under names like ::ffff:192.0.2.1.
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
         match self.admission.admit(address.ip(), Instant::now()) {
-            Ok(permit) => {
-                if let Err(error) = self.hand_over(stream, address, permit) {
+            Ok(place) => {
+                if let Err(error) = self.hand_over(stream, address, place) {
                     tracing::debug!(%error, "a connection was lost while it was accepted");
                 }
             }
@@ -83,7 +83,7 @@ impl Acceptor {
         }
     }
 
-    fn hand_over(&self, stream: TcpStream, address: SocketAddr, permit: Permit) -> io::Result<()> {
+    fn hand_over(&self, stream: TcpStream, address: SocketAddr, place: Place) -> io::Result<()> {
         // Packets are written whole, at the end of a tick: holding them back gains nothing.
         stream.set_nodelay(true)?;
         #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -92,7 +92,7 @@ impl Acceptor {
         let serving = self.serving.clone();
         let io = serving.io().clone();
         let connection = io.http_connections().enter();
-        let arrival = Arrival { stream, address, permit, connection };
+        let arrival = Arrival { stream, address, place, connection };
         let shard = io.next_shard();
         io.spawn_on(shard, move || serving.run(shard, arrival));
         Ok(())

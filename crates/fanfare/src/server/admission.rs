@@ -64,7 +64,7 @@ impl Refused {
 ///
 /// It stays with the connection for as long as the socket is open: after an upgrade too.
 #[derive(Debug)]
-pub(crate) struct Permit {
+pub(crate) struct Place {
     admission: Arc<Admission>,
     network: Option<Network>,
 }
@@ -90,11 +90,7 @@ impl Admission {
     }
 
     /// Takes a place for a connection from `address`.
-    pub(super) fn admit(
-        self: &Arc<Self>,
-        address: IpAddr,
-        now: Instant,
-    ) -> Result<Permit, Refused> {
+    pub(super) fn admit(self: &Arc<Self>, address: IpAddr, now: Instant) -> Result<Place, Refused> {
         let mut places = self.places();
         if places.open >= self.max {
             return Err(Refused::Connections);
@@ -112,7 +108,7 @@ impl Admission {
             *places.by_network.entry(network).or_default() += 1;
         }
         drop(places);
-        Ok(Permit { admission: self.clone(), network })
+        Ok(Place { admission: self.clone(), network })
     }
 
     /// The network whose connections are counted, if they are.
@@ -145,7 +141,7 @@ impl Places {
     }
 }
 
-impl Drop for Permit {
+impl Drop for Place {
     fn drop(&mut self) {
         let mut places = self.admission.places();
         places.open = places.open.saturating_sub(1);
@@ -190,11 +186,11 @@ mod tests {
         Admission::new(&settings)
     }
 
-    fn admit(admission: &Arc<Admission>, address: &str) -> Result<Permit, Refused> {
+    fn admit(admission: &Arc<Admission>, address: &str) -> Result<Place, Refused> {
         admission.admit(address.parse().unwrap(), Instant::now())
     }
 
-    /// A place is free again when its permit is dropped, and only then.
+    /// A place is free again when it is dropped, and only then.
     #[test]
     fn places_in_all() {
         let admission = admission(|settings| settings.max_connections = 2);
@@ -214,9 +210,9 @@ mod tests {
                 settings.max_connections_per_address = 2;
                 settings.limit_loopback = limit_loopback;
             });
-            let permits = addresses.map(|address| admit(&admission, address));
-            assert_eq!(permits[2].is_ok(), third_may, "{addresses:?}");
-            drop(permits);
+            let places = addresses.map(|address| admit(&admission, address));
+            assert_eq!(places[2].is_ok(), third_may, "{addresses:?}");
+            drop(places);
             assert_eq!(admission.places().by_network.len(), 0);
             assert_eq!(admission.places().open, 0);
         }

@@ -12,6 +12,9 @@ const MIN_PROGRESS_BYTES: u64 = 4 * 1024;
 /// How long what a client still sends is thrown away after the last answer.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// How long a connection stays open for a request that is already on its way when the server ends.
+const LAST_CALL: Duration = Duration::from_millis(100);
+
 /// Why a connection is ended by the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Overdue {
@@ -53,6 +56,8 @@ pub(super) struct Clock {
     deadlines: Deadlines,
     changes: u32,
     since: Instant,
+    /// When a connection without a request is closed because the server ends.
+    last_call: Option<Instant>,
     body: Option<Stretch>,
     answer: Option<Stretch>,
 }
@@ -83,7 +88,12 @@ impl Deadlines {
 
 impl Clock {
     pub(super) fn new(deadlines: Deadlines, now: Instant) -> Clock {
-        Clock { deadlines, changes: 0, since: now, body: None, answer: None }
+        Clock { deadlines, changes: 0, since: now, last_call: None, body: None, answer: None }
+    }
+
+    /// The server ends.
+    pub(super) fn call_last(&mut self, now: Instant) {
+        self.last_call = Some(now + LAST_CALL);
     }
 
     /// The next moment to look again, if there is one, or what is overdue now.
@@ -104,6 +114,10 @@ impl Clock {
         let mut next = None;
         if let Some((deadline, overdue)) = phase {
             next = Some(due(self.since + deadline, overdue, now)?);
+        }
+        if let Some(at) = self.last_call.filter(|_| notes.is_without_request()) {
+            let at = due(at, Overdue::Idle, now)?;
+            next = Some(next.map_or(at, |next: Instant| next.min(at)));
         }
         let stall = self.deadlines.stall;
         let body = judge(&mut self.body, notes.body_awaited.then_some(notes.read), stall, now);
@@ -195,6 +209,23 @@ mod tests {
         assert_eq!(clock.look(idle, start), Ok(Some(at(start, 75))));
         let later = Notes { changes: 6, ..idle };
         assert_eq!(clock.look(later, at(start, 70)), Ok(Some(at(start, 145))));
+    }
+
+    /// When the server ends, a request that was begun keeps its deadlines; without one there is a
+    /// moment left.
+    #[test]
+    fn last_call() {
+        let start = Instant::now();
+        let look = |notes| {
+            let mut clock = clock(start);
+            clock.call_last(start);
+            (clock.look(notes, start), clock.look(notes, start + LAST_CALL))
+        };
+        let soon = (Ok(Some(start + LAST_CALL)), Err(Overdue::Idle));
+        assert_eq!(look(NOTES), soon);
+        assert_eq!(look(Notes { phase: Phase::Idle, ..NOTES }), soon);
+        assert_eq!(look(Notes { read: 1, ..NOTES }).1, Ok(Some(at(start, 10))));
+        assert_eq!(look(Notes { phase: Phase::Answer, ..NOTES }).1, Ok(None));
     }
 
     /// A client that takes a byte a second is cut, one that takes 4 KiB in time is not.

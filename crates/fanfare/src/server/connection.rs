@@ -1,6 +1,6 @@
 //! One connection on its shard: TLS if set, then HTTP until it is closed or upgraded.
 
-use super::admission::Permit;
+use super::admission::Place;
 use super::clock::{Clock, Deadlines, Overdue};
 use super::connections::HttpConnection;
 use super::settings::ServerSettings;
@@ -51,7 +51,7 @@ pub(super) struct Serving {
 pub(super) struct Arrival {
     pub(super) stream: std::net::TcpStream,
     pub(super) address: SocketAddr,
-    pub(super) permit: Permit,
+    pub(super) place: Place,
     pub(super) connection: HttpConnection,
 }
 
@@ -101,7 +101,7 @@ impl Serving {
 
     /// Serves a connection on the runtime of the current thread, which is that of `shard`.
     pub(super) async fn run(self: Arc<Self>, shard: u8, arrival: Arrival) {
-        let Arrival { stream, address, permit, connection } = arrival;
+        let Arrival { stream, address, place, connection } = arrival;
         let stream = match TcpStream::from_std(stream) {
             Ok(stream) => stream,
             Err(error) => {
@@ -111,9 +111,9 @@ impl Serving {
         };
         let origin = Origin { address, shard, secure: self.is_tls() };
         let served = match &self.tls {
-            None => self.drive(stream, permit, origin).await,
+            None => self.drive(stream, place, origin).await,
             Some(tls) => match self.encrypt(tls, stream).await {
-                Some(stream) => self.drive(stream, permit, origin).await,
+                Some(stream) => self.drive(stream, place, origin).await,
                 None => return,
             },
         };
@@ -144,25 +144,32 @@ impl Serving {
     }
 
     /// Serves HTTP until the connection ends, is upgraded or is overdue.
-    async fn drive<S>(&self, stream: S, permit: Permit, origin: Origin) -> Served
+    async fn drive<S>(&self, stream: S, place: Place, origin: Origin) -> Served
     where
         S: OverTcp + AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let watch = Arc::new(Watch::default());
-        let stream = TokioIo::new(Watched::new(stream, watch.clone(), permit));
+        let stream = TokioIo::new(Watched::new(stream, watch.clone(), place));
         let service = service_fn(|request| self.answer(request, origin, &watch));
         let mut http = pin!(self.http.serve_connection(stream, service).with_upgrades());
         let mut closing = pin!(self.closing.cancelled());
-        let mut finishing = false;
+        let (mut ending, mut finishing) = (false, false);
         let mut clock = Clock::new(self.deadlines, Instant::now());
         let mut alarm = pin!(tokio::time::sleep(self.settings.header_deadline));
         poll_fn(|cx| {
-            if !finishing && closing.as_mut().poll(cx).is_ready() {
-                finishing = true;
-                http.as_mut().graceful_shutdown();
+            if !ending && closing.as_mut().poll(cx).is_ready() {
+                ending = true;
+                clock.call_last(Instant::now());
             }
             if let Poll::Ready(result) = http.as_mut().poll(cx) {
                 return Poll::Ready(Served::Done(result));
+            }
+            if ending && !finishing && !watch.notes().is_without_request() {
+                finishing = true;
+                http.as_mut().graceful_shutdown();
+                if let Poll::Ready(result) = http.as_mut().poll(cx) {
+                    return Poll::Ready(Served::Done(result));
+                }
             }
             loop {
                 let next = match clock.look(watch.notes(), Instant::now()) {

@@ -27,7 +27,7 @@ pub use settings::ServerSettings;
 pub use tls::{TlsError, TlsSettings};
 
 pub(crate) use connections::HttpConnections;
-pub(crate) use reclaim::{Permit, Reclaimed, reclaim};
+pub(crate) use reclaim::{Place, Reclaimed, reclaim};
 
 use crate::Io;
 use admission::Admission;

@@ -5,7 +5,7 @@
 //! [`Watched`] stream that only takes notes; the deadlines are in [`clock`](super::clock). After an
 //! upgrade the wrapper is taken off, and nothing of this is left.
 
-use super::admission::Permit;
+use super::admission::Place;
 use super::head::{Found, HeadScan};
 use axum::body::Body as AnyBody;
 use bytes::Bytes;
@@ -67,6 +67,13 @@ pub(super) struct Notes {
     pub(super) written: u64,
     pub(super) blocked: bool,
     pub(super) body_awaited: bool,
+}
+
+impl Notes {
+    /// Whether no part of a request is there that was not answered.
+    pub(super) fn is_without_request(&self) -> bool {
+        self.phase == Phase::Idle || (self.phase == Phase::Head && self.read == 0)
+    }
 }
 
 impl Watch {
@@ -139,18 +146,18 @@ impl OverTcp for tokio_rustls::server::TlsStream<TcpStream> {
 pub(super) struct Watched<S> {
     stream: S,
     watch: Arc<Watch>,
-    permit: Permit,
+    place: Place,
     scan: HeadScan,
     discarded: usize,
 }
 
 impl<S: OverTcp> Watched<S> {
-    pub(super) fn new(stream: S, watch: Arc<Watch>, permit: Permit) -> Self {
-        Watched { stream, watch, permit, scan: HeadScan::default(), discarded: 0 }
+    pub(super) fn new(stream: S, watch: Arc<Watch>, place: Place) -> Self {
+        Watched { stream, watch, place, scan: HeadScan::default(), discarded: 0 }
     }
 
-    pub(super) fn into_parts(self) -> (S, Permit) {
-        (self.stream, self.permit)
+    pub(super) fn into_parts(self) -> (S, Place) {
+        (self.stream, self.place)
     }
 
     fn check(&self) -> io::Result<()> {

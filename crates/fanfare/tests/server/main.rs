@@ -1,0 +1,9 @@
+#![cfg(test)]
+//! The listener against raw sockets on a real port: which bytes are refused and how, which
+//! deadlines hold, how many may connect, encryption, and the end.
+
+mod deadlines;
+mod limits;
+mod requests;
+mod support;
+mod tls;
