@@ -8,7 +8,7 @@ use hub::Room;
 pub struct Disconnect {
     /// Why the socket is gone.
     pub reason: DisconnectReason,
-    /// The rooms it was in until now, its own room not among them.
+    /// The rooms it was in until now, its own among them.
     pub rooms: Vec<Room>,
 }
 

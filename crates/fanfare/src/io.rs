@@ -5,6 +5,8 @@ use crate::counters::Counters;
 use crate::emit::{EmitError, IntoArgs, IntoRooms};
 use crate::handshake::Handshake;
 use crate::namespace::{DynamicNamespace, Handlers, Namespace, NamespaceCore};
+use crate::server::HttpConnections;
+use crate::server::HttpConnections;
 use crate::settings::Settings;
 use crate::shard::{self, Inbox, Op, Shard};
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -44,7 +46,10 @@ pub(crate) struct Inner {
     pub(crate) counters: Counters,
     /// What the application thinks of a client before it has a session.
     allow: ArcSwapOption<Allow>,
+    http: HttpConnections,
     closing: AtomicBool,
+    /// Requests that are being answered, and listeners, which end with the server.
+    http: HttpConnections,
 }
 
 #[derive(Default)]
@@ -135,7 +140,9 @@ impl Io {
             sessions: AtomicUsize::new(0),
             counters: Counters::default(),
             allow: ArcSwapOption::empty(),
+            http: HttpConnections::default(),
             closing: AtomicBool::new(false),
+            http: HttpConnections::default(),
         }));
         for index in io.shard_indices() {
             shard::start(&io, index)?;
@@ -170,10 +177,19 @@ impl Io {
         &self.0
     }
 
+    /// The connections of this server's own listeners that are not upgraded.
+    pub(crate) fn http_connections(&self) -> &HttpConnections {
+        &self.0.http
+    }
+
     /// What has been counted so far.
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.0.counters
+    }
+
+    pub(crate) fn http_connections(&self) -> &HttpConnections {
+        &self.0.http
     }
 
     pub(crate) fn shard(&self, index: u8) -> &Arc<Inbox> {
@@ -431,9 +447,10 @@ impl Io {
         if self.0.closing.swap(true, Ordering::AcqRel) {
             return;
         }
+        self.0.http.begin_closing();
         self.run_on_all(|| |shard| shard.close_all()).await;
         let drained = async {
-            while self.0.sessions.load(Ordering::Acquire) > 0 {
+            while self.0.sessions.load(Ordering::Acquire) > 0 || self.0.http.open() > 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };

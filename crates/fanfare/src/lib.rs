@@ -36,14 +36,7 @@ mod handshake;
 mod http;
 mod io;
 mod namespace;
-// TEMP
-#[allow(dead_code)]
-mod server {
-    #[derive(Clone, Copy)]
-    pub(crate) struct OnShard(pub(crate) u8);
-    #[derive(Clone, Copy)]
-    pub(crate) struct Secure;
-}
+pub mod server;
 mod settings;
 mod shard;
 mod socket;
@@ -58,6 +51,7 @@ pub use handler::{EventHandler, FromArgs, Refused, Unfit};
 pub use handshake::Handshake;
 pub use io::{BuildError, Io};
 pub use namespace::{DynamicNamespace, Event, Namespace};
+pub use server::Server;
 pub use settings::{OutboxLimits, Settings};
 pub use socket::{RemoteSocket, Socket};
 

@@ -7,6 +7,7 @@ use crate::emit::{EmitError, Flags, IntoArgs, IntoRooms};
 use crate::handshake::Handshake;
 use crate::namespace::{Namespace, NamespaceCore};
 use crate::shard::{Op, SessionKey, SocketKey};
+use engineio::Transport;
 use hub::{JoinError, Room, RoomNameError, SocketId};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -238,13 +239,24 @@ impl Socket {
         Ok(())
     }
 
-    /// The rooms the socket is in, its own not among them.
+    /// The rooms the socket is in, its own among them.
     pub fn rooms(&self) -> impl Future<Output = Vec<Room>> + Send + use<> {
         let (sender, receiver) = oneshot::channel();
         let key = self.key();
         // The caller may have gone away meanwhile.
         self.push(Op::run(move |shard| drop(sender.send(shard.rooms_of(key)))));
         async move { receiver.await.unwrap_or_default() }
+    }
+
+    /// The transport that carries the socket's messages now. `None` once it is gone.
+    pub fn transport(&self) -> impl Future<Output = Option<Transport>> + Send + use<> {
+        let (sender, receiver) = oneshot::channel();
+        let key = self.key();
+        // The caller may have gone away meanwhile.
+        self.push(Op::run(move |shard| {
+            let _ = sender.send(shard.transport_of(key));
+        }));
+        async move { receiver.await.ok().flatten() }
     }
 
     /// All other sockets of the namespace, to be narrowed.
@@ -337,7 +349,7 @@ impl RemoteSocket {
         &self.description.handshake
     }
 
-    /// The rooms it was in, its own not among them.
+    /// The rooms it was in, its own among them.
     #[must_use]
     pub fn rooms(&self) -> &[Room] {
         &self.description.rooms

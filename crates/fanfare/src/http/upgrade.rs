@@ -2,8 +2,10 @@
 
 use super::{Incoming, answer, on_session};
 use crate::Io;
+use crate::server::{Place, Reclaimed, reclaim};
+use crate::server::{Reclaimed, reclaim};
 use crate::shard::{Arrival, Op, Opening, Shard};
-use crate::transport::Carrier;
+use crate::transport::{Carried, Carrier};
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
@@ -12,7 +14,6 @@ use http::{HeaderValue, StatusCode, Version};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use std::rc::Rc;
-use tokio::net::TcpStream;
 use websocket::deflate::Settings as DeflateSettings;
 use websocket::handshake::{Accept, RequestLine, accept};
 
@@ -61,8 +62,8 @@ fn switch(
     tokio::spawn(async move {
         match upgrade.await {
             Ok(upgraded) => {
-                let Some((carrier, early)) = take_apart(upgraded, on_shard) else { return };
-                let arrival = Arrival { carrier, early, deflate, base64 };
+                let Some((carrier, early, place)) = take_apart(upgraded, on_shard) else { return };
+                let arrival = Arrival { carrier, place, early, deflate, base64 };
                 deliver(&io, shard, arrival, arrive);
             }
             Err(error) => tracing::debug!(%error, "a client went away during its upgrade"),
@@ -106,22 +107,17 @@ fn judge(incoming: &Incoming) -> Result<Accept, websocket::handshake::Refusal> {
 ///
 /// A socket that stays with its runtime is used as it is, another one is registered anew.
 fn take_apart(upgraded: Upgraded, on_shard: bool) -> Option<(Carrier, Bytes)> {
-    let plain = match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => Ok((parts.io.into_inner(), parts.read_buf)),
-        // Servers that also speak HTTP/2, such as axum's, wrap it once more.
-        Err(upgraded) => {
-            hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded)
-                .map(|parts| (parts.io.into_inner(), parts.read_buf))
-        }
-    };
-    match plain {
-        Ok((stream, early)) if on_shard => Some((Carrier::Registered(stream), early)),
-        Ok((stream, early)) => {
+    let (reclaimed, early, place) = reclaim(upgraded);
+    let stream = match reclaimed {
+        Reclaimed::Tcp(stream) if on_shard => Carried::Registered(stream),
+        Reclaimed::Tcp(stream) => {
             let stream = stream.into_std().inspect_err(|error| {
                 tracing::warn!(%error, "a connection could not be moved to its shard");
             });
-            Some((Carrier::Tcp(stream.ok()?), early))
+            Carried::Tcp(stream.ok()?)
         }
-        Err(upgraded) => Some((Carrier::Other(Box::new(TokioIo::new(upgraded))), Bytes::new())),
-    }
+        Reclaimed::Tls(stream) => Carried::Other(stream),
+        Reclaimed::Other(upgraded) => Carried::Other(Box::new(TokioIo::new(upgraded))),
+    };
+    Some((Carrier { stream, place }, early))
 }

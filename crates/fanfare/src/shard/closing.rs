@@ -1,5 +1,6 @@
 //! The end of sockets and sessions.
 
+use super::members::all_rooms;
 use super::session::{Session, Slot, Standing};
 use super::{SessionKey, Shard, SocketKey};
 use crate::counters::Counters;
@@ -150,8 +151,8 @@ impl Shard {
         let mut rooms = Vec::new();
         let connected = if let Standing::Connected(member) = standing {
             if let Some(hub) = state.hubs.get_mut(&id) {
-                let removed = hub.remove(member);
-                rooms.extend(removed.into_iter().flat_map(|it| it.rooms).map(|left| left.room));
+                rooms = all_rooms(hub, member, socket.id());
+                hub.remove(member);
                 if hub.is_empty() && socket.core().dynamic {
                     state.hubs.remove(&id);
                 }

@@ -4,7 +4,7 @@ use super::session::Standing;
 use super::{Seat, Shard, SocketKey};
 use crate::namespace::NamespaceCore;
 use crate::socket::Description;
-use hub::{JoinError, Room, Target};
+use hub::{Hub, JoinError, Member, Room, SocketId, Target};
 use serde_json::Value;
 use std::rc::Rc;
 
@@ -48,7 +48,7 @@ impl Shard {
         }
     }
 
-    /// The rooms of one socket, its own not among them.
+    /// The rooms of one socket.
     pub(crate) fn rooms_of(&self, socket: SocketKey) -> Vec<Room> {
         let state = self.state.borrow();
         let Some(slot) = state.sockets.get(socket) else { return Vec::new() };
@@ -56,9 +56,16 @@ impl Shard {
             Standing::Entering(waiting) => waiting.clone(),
             Standing::Connected(member) => {
                 let hub = state.hubs.get(&slot.socket.core().id);
-                hub.map_or_else(Vec::new, |hub| hub.rooms_of(*member).cloned().collect())
+                hub.map_or_else(Vec::new, |hub| all_rooms(hub, *member, slot.socket.id()))
             }
         }
+    }
+
+    /// The transport that carries a socket's messages now.
+    pub(crate) fn transport_of(&self, socket: SocketKey) -> Option<engineio::Transport> {
+        let state = self.state.borrow();
+        let session = state.sockets.get(socket)?.socket.session_key();
+        state.sessions.get(session).map(|session| session.protocol.transport())
     }
 
     /// The sockets of a target on this shard.
@@ -100,32 +107,22 @@ impl Shard {
     pub(crate) fn describe(&self, core: &NamespaceCore, target: &Target) -> Vec<Description> {
         let seats = self.targets(core, target);
         let state = self.state.borrow();
-        let described = seats.into_iter().filter_map(|seat| {
+        let describe = |seat: Seat| {
             let socket = &state.sockets.get(seat.socket)?.socket;
             let auth: Value = socket.auth().unwrap_or_default();
             Some(Description {
                 id: socket.id(),
                 handshake: socket.handshake().to_json(&auth),
-                rooms: Vec::new(),
+                rooms: self.rooms_of(seat.socket),
                 data: socket.data(),
             })
-            .zip(Some(seat))
-        });
-        let described: Vec<_> = described.collect();
-        drop(state);
-        described
-            .into_iter()
-            .map(|(description, seat)| Description {
-                rooms: self.rooms_of(seat.socket),
-                ..description
-            })
-            .collect()
+        };
+        seats.into_iter().filter_map(describe).collect()
     }
+}
 
-    /// The rooms of a namespace on this shard, with the number of their members.
-    pub(crate) fn rooms(&self, core: &NamespaceCore) -> Vec<(Room, usize)> {
-        let state = self.state.borrow();
-        let Some(hub) = state.hubs.get(&core.id) else { return Vec::new() };
-        hub.rooms().map(|(room, members)| (room.clone(), members)).collect()
-    }
+/// All rooms of a member, its own first unless it left that.
+pub(super) fn all_rooms(hub: &Hub<Seat>, member: Member, id: SocketId) -> Vec<Room> {
+    let own = hub.is_in_own_room(member).then(|| id.room());
+    own.into_iter().chain(hub.rooms_of(member).cloned()).collect()
 }

@@ -142,26 +142,27 @@ impl Shard {
     }
 }
 
-/// Starts a shard's thread.
+/// Starts a shard's thread, and waits until it has its runtime.
 pub(crate) fn start(io: &Io, index: u8) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build_local(tokio::runtime::LocalOptions::default());
-    // A runtime cannot be moved to another thread once built: this one only proves that it can
-    // be, so that a lack of descriptors is an error of the caller's.
-    drop(runtime?);
     let io = io.clone();
+    let (started, outcome) = std::sync::mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name(format!("fanfare-{index}"));
     thread.spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build_local(tokio::runtime::LocalOptions::default());
+        // The one that waits is gone only if it panicked.
         match runtime {
-            Ok(runtime) => runtime.block_on(run(io, index)),
-            Err(error) => tracing::error!(%error, "a shard could not start"),
+            Ok(runtime) => {
+                let _ = started.send(Ok(()));
+                runtime.block_on(run(io, index));
+            }
+            Err(error) => {
+                let _ = started.send(Err(error));
+            }
         }
     })?;
-    Ok(())
+    outcome.recv().unwrap_or_else(|_| Err(std::io::Error::other("the thread ended at once")))
 }
 
 async fn run(io: Io, index: u8) {

@@ -2,11 +2,12 @@
 
 use super::form::Wire;
 use super::session::Session;
-use super::{Opening, Polled, SessionKey, Shard};
+use super::{Opening, Outbox, Polled, SessionKey, Shard};
 use crate::counters::Counters;
 use crate::disconnect::DisconnectReason;
+use crate::server::Place;
 use crate::transport::{Carrier, Link, ReadTask, Stream};
-use engineio::{Output, Packet, Sid, Transport, packet};
+use engineio::{Output, Packet, Piece, PollAnswer, Sid, Transport, packet};
 use socketio::{Connection, Version};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use websocket::{Reader, Role, frame};
 /// A WebSocket that was accepted, on its way to its shard.
 pub(crate) struct Arrival {
     pub(crate) carrier: Carrier,
+    /// Its place among the listener's connections, if the listener is ours.
+    pub(crate) place: Option<Place>,
     /// What came behind the HTTP request.
     pub(crate) early: bytes::Bytes,
     pub(crate) deflate: Option<Agreed>,
@@ -36,7 +39,7 @@ impl Shard {
                 base64: arrival.base64,
                 deflate: arrival.deflate.is_some(),
             };
-            let link = Rc::new(Link::new(stream, wire.form(), false));
+            let link = Rc::new(Link::new(stream, arrival.place, wire.form(), false));
             session.link = Some(Rc::clone(&link));
             let open = session.protocol.open_packet(&sid, &self.io.settings().engine);
             state.queue_control(key, &open);
@@ -61,7 +64,7 @@ impl Shard {
             base64: arrival.base64,
             deflate: arrival.deflate.is_some(),
         };
-        let link = Rc::new(Link::new(stream, wire.form(), true));
+        let link = Rc::new(Link::new(stream, arrival.place, wire.form(), true));
         if let Err(refusal) =
             session.protocol.probe_opened(Instant::now(), &self.io.settings().engine)
         {
@@ -105,7 +108,7 @@ impl Shard {
             link: None,
             probe: None,
             poll: None,
-            outbox: super::Outbox::default(),
+            outbox: Outbox::default(),
             sockets: smallvec::SmallVec::new(),
             handshake,
             dirty: false,
@@ -335,17 +338,20 @@ impl Shard {
 
 impl Session {
     /// Answers the pending poll: with what is queued, and what the protocol adds.
-    fn answer_poll(&mut self, answer: engineio::PollAnswer) {
+    fn answer_poll(&mut self, answer: PollAnswer) {
         let Some(waiting) = self.poll.take() else { return };
-        let empty = self.outbox.is_empty();
-        if !(answer == engineio::PollAnswer::Noop && !empty) {
+        let mut outbox = Outbox::default();
+        if answer.takes_messages() {
+            std::mem::swap(&mut outbox, &mut self.outbox);
+        }
+        if outbox.is_empty() || answer != PollAnswer::Noop {
             for piece in answer.pieces() {
-                if let engineio::Piece::Text(text) = piece {
-                    self.outbox.push_control(text, false);
+                if let Piece::Text(text) = piece {
+                    outbox.push_control(text, false);
                 }
             }
         }
-        let payload = self.outbox.take_payload(self.protocol.revision(), waiting.base64);
+        let payload = outbox.take_payload(self.protocol.revision(), waiting.base64);
         // Nobody reads it if the poll was given up in this moment.
         let _ = waiting.reply.send(Polled::Payload(payload));
     }

@@ -94,9 +94,9 @@ impl Shard {
         let handlers = socket.core().handlers.load();
         let ack = Ack::new(socket.clone(), ack);
         if !handlers.any.is_empty() || !handlers.event_middlewares.is_empty() {
-            let mut verdict = Ok(());
+            // What stands if one of them panics.
+            let mut verdict = Err(Refused::new("Internal error"));
             self.start(socket, || {
-                verdict = Err(Refused::new("Internal error")); // what stands if one panics
                 handlers.any.iter().for_each(|listener| listener(socket, &event));
                 let mut middlewares = handlers.event_middlewares.iter();
                 verdict = middlewares.try_for_each(|middleware| middleware(socket, &event));

@@ -6,4 +6,4 @@ mod stream;
 
 pub(crate) use link::{Link, Written};
 pub(crate) use reader::ReadTask;
-pub(crate) use stream::{Carrier, Stream};
+pub(crate) use stream::{Carried, Carrier, Stream};

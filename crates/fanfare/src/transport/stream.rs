@@ -1,5 +1,6 @@
 //! A connection's bytes: a plain socket, or anything else that reads and writes.
 
+use crate::server::Place;
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,7 +14,14 @@ pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// An upgraded connection on its way to the shard that will own it.
-pub(crate) enum Carrier {
+pub(crate) struct Carrier {
+    pub(crate) stream: Carried,
+    /// The connection's place among those that the listener allows.
+    pub(crate) place: Option<Place>,
+}
+
+/// What carries the bytes, until it is on its shard.
+pub(crate) enum Carried {
     /// A socket that is not registered with any runtime.
     Tcp(std::net::TcpStream),
     /// A socket that is registered with the runtime of the shard it goes to.
@@ -22,7 +30,13 @@ pub(crate) enum Carrier {
 }
 
 /// A connection on its shard. Read by its task, written by the shard's loop: both on one thread.
-pub(crate) enum Stream {
+pub(crate) struct Stream {
+    lower: Lower,
+    /// Given back when the connection is dropped.
+    _place: Option<Place>,
+}
+
+enum Lower {
     /// The common case: system calls and nothing around them.
     Tcp(TcpStream),
     Other(RefCell<Box<dyn Duplex>>),
@@ -31,11 +45,12 @@ pub(crate) enum Stream {
 impl Stream {
     /// Registers the connection with the current runtime.
     pub(crate) fn new(carrier: Carrier) -> io::Result<Stream> {
-        Ok(match carrier {
-            Carrier::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream)?),
-            Carrier::Registered(stream) => Stream::Tcp(stream),
-            Carrier::Other(stream) => Stream::Other(RefCell::new(stream)),
-        })
+        let lower = match carrier.stream {
+            Carried::Tcp(stream) => Lower::Tcp(TcpStream::from_std(stream)?),
+            Carried::Registered(stream) => Lower::Tcp(stream),
+            Carried::Other(stream) => Lower::Other(RefCell::new(stream)),
+        };
+        Ok(Stream { lower, _place: carrier.place })
     }
 
     /// Reads what is there; 0 means the end.
@@ -44,8 +59,8 @@ impl Stream {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        match self {
-            Stream::Tcp(stream) => loop {
+        match &self.lower {
+            Lower::Tcp(stream) => loop {
                 match stream.try_read(buffer) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         ready!(stream.poll_read_ready(cx))?;
@@ -53,7 +68,7 @@ impl Stream {
                     done => return Poll::Ready(done),
                 }
             },
-            Stream::Other(stream) => {
+            Lower::Other(stream) => {
                 let mut buffer = ReadBuf::new(buffer);
                 let mut stream = stream.borrow_mut();
                 ready!(Pin::new(&mut **stream).poll_read(cx, &mut buffer))?;
@@ -68,8 +83,8 @@ impl Stream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self {
-            Stream::Tcp(stream) => loop {
+        match &self.lower {
+            Lower::Tcp(stream) => loop {
                 let written = match slices {
                     [one] => stream.try_write(one),
                     many => stream.try_write_vectored(many),
@@ -81,7 +96,7 @@ impl Stream {
                     done => return Poll::Ready(done),
                 }
             },
-            Stream::Other(stream) => {
+            Lower::Other(stream) => {
                 let mut stream = stream.borrow_mut();
                 Pin::new(&mut **stream).poll_write_vectored(cx, slices)
             }
@@ -90,19 +105,19 @@ impl Stream {
 
     /// Pushes on what a layer in between, such as TLS, keeps back.
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Stream::Tcp(_) => Poll::Ready(Ok(())),
-            Stream::Other(stream) => Pin::new(&mut **stream.borrow_mut()).poll_flush(cx),
+        match &self.lower {
+            Lower::Tcp(_) => Poll::Ready(Ok(())),
+            Lower::Other(stream) => Pin::new(&mut **stream.borrow_mut()).poll_flush(cx),
         }
     }
 
     /// Says that nothing more will be written.
     pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Stream::Tcp(stream) => {
+        match &self.lower {
+            Lower::Tcp(stream) => {
                 Poll::Ready(socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write))
             }
-            Stream::Other(stream) => Pin::new(&mut **stream.borrow_mut()).poll_shutdown(cx),
+            Lower::Other(stream) => Pin::new(&mut **stream.borrow_mut()).poll_shutdown(cx),
         }
     }
 }

@@ -1,0 +1,44 @@
+//! The server that benchmarks measure: rooms by query, `publish` to a room, `echo`.
+//!
+//! Prints one line of JSON, `{"port": .., "pid": ..}`, when it is ready.
+
+use anyhow::Result;
+use clap::Parser;
+use fanfare::{Ack, Args, Io, Server, Socket};
+use serde_json::value::RawValue;
+
+#[derive(Parser)]
+struct Flags {
+    /// Port on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// Threads that own connections.
+    #[arg(long, default_value_t = 1)]
+    shards: usize,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let flags = Flags::parse();
+    let io = Io::with(|settings| settings.shards = flags.shards)?;
+    io.main()
+        .on_connect(|socket: Socket| async move {
+            if let Some(room) = socket.handshake().query("room").filter(|room| !room.is_empty()) {
+                drop(socket.join(room));
+            }
+        })
+        .on("publish", |socket: Socket, args: Args, ack: Ack| async move {
+            // The payload is relayed as it came.
+            if let Ok((room, payload)) = args.parse::<(String, Box<RawValue>)>() {
+                if socket.io().to(room).emit("event", (payload,)).is_ok() {
+                    ack.send(());
+                }
+            }
+        })
+        .on("echo", |_: Socket, args: Args, ack: Ack| async move { ack.send(args) });
+
+    let bound = Server::new(io.clone(), io.router()).bind(([127, 0, 0, 1], flags.port).into())?;
+    println!("{{\"port\": {}, \"pid\": {}}}", bound.local_addr().port(), std::process::id());
+    bound.serve(std::future::pending()).await?;
+    Ok(())
+}
