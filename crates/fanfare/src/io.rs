@@ -6,7 +6,6 @@ use crate::emit::{EmitError, IntoArgs, IntoRooms};
 use crate::handshake::Handshake;
 use crate::namespace::{DynamicNamespace, Handlers, Namespace, NamespaceCore};
 use crate::server::HttpConnections;
-use crate::server::HttpConnections;
 use crate::settings::Settings;
 use crate::shard::{self, Inbox, Op, Shard};
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -48,8 +47,6 @@ pub(crate) struct Inner {
     allow: ArcSwapOption<Allow>,
     http: HttpConnections,
     closing: AtomicBool,
-    /// Requests that are being answered, and listeners, which end with the server.
-    http: HttpConnections,
 }
 
 #[derive(Default)]
@@ -142,7 +139,6 @@ impl Io {
             allow: ArcSwapOption::empty(),
             http: HttpConnections::default(),
             closing: AtomicBool::new(false),
-            http: HttpConnections::default(),
         }));
         for index in io.shard_indices() {
             shard::start(&io, index)?;
@@ -186,10 +182,6 @@ impl Io {
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.0.counters
-    }
-
-    pub(crate) fn http_connections(&self) -> &HttpConnections {
-        &self.0.http
     }
 
     pub(crate) fn shard(&self, index: u8) -> &Arc<Inbox> {

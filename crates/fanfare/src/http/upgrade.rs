@@ -2,7 +2,6 @@
 
 use super::{Incoming, answer, on_session};
 use crate::Io;
-use crate::server::{Place, Reclaimed, reclaim};
 use crate::server::{Reclaimed, reclaim};
 use crate::shard::{Arrival, Op, Opening, Shard};
 use crate::transport::{Carried, Carrier};
@@ -62,8 +61,8 @@ fn switch(
     tokio::spawn(async move {
         match upgrade.await {
             Ok(upgraded) => {
-                let Some((carrier, early, place)) = take_apart(upgraded, on_shard) else { return };
-                let arrival = Arrival { carrier, place, early, deflate, base64 };
+                let Some((carrier, early)) = take_apart(upgraded, on_shard) else { return };
+                let arrival = Arrival { carrier, early, deflate, base64 };
                 deliver(&io, shard, arrival, arrive);
             }
             Err(error) => tracing::debug!(%error, "a client went away during its upgrade"),

@@ -5,7 +5,6 @@ use super::session::Session;
 use super::{Opening, Outbox, Polled, SessionKey, Shard};
 use crate::counters::Counters;
 use crate::disconnect::DisconnectReason;
-use crate::server::Place;
 use crate::transport::{Carrier, Link, ReadTask, Stream};
 use engineio::{Output, Packet, Piece, PollAnswer, Sid, Transport, packet};
 use socketio::{Connection, Version};
@@ -18,8 +17,6 @@ use websocket::{Reader, Role, frame};
 /// A WebSocket that was accepted, on its way to its shard.
 pub(crate) struct Arrival {
     pub(crate) carrier: Carrier,
-    /// Its place among the listener's connections, if the listener is ours.
-    pub(crate) place: Option<Place>,
     /// What came behind the HTTP request.
     pub(crate) early: bytes::Bytes,
     pub(crate) deflate: Option<Agreed>,
@@ -39,7 +36,7 @@ impl Shard {
                 base64: arrival.base64,
                 deflate: arrival.deflate.is_some(),
             };
-            let link = Rc::new(Link::new(stream, arrival.place, wire.form(), false));
+            let link = Rc::new(Link::new(stream, wire.form(), false));
             session.link = Some(Rc::clone(&link));
             let open = session.protocol.open_packet(&sid, &self.io.settings().engine);
             state.queue_control(key, &open);
@@ -64,7 +61,7 @@ impl Shard {
             base64: arrival.base64,
             deflate: arrival.deflate.is_some(),
         };
-        let link = Rc::new(Link::new(stream, arrival.place, wire.form(), true));
+        let link = Rc::new(Link::new(stream, wire.form(), true));
         if let Err(refusal) =
             session.protocol.probe_opened(Instant::now(), &self.io.settings().engine)
         {

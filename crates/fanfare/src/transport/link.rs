@@ -1,7 +1,6 @@
 //! A WebSocket connection, shared by the task that reads it and the shard that writes it.
 
 use super::Stream;
-use crate::server::Place;
 use crate::shard::{Form, Outbox};
 use std::cell::{Cell, RefCell};
 use std::io::IoSlice;
@@ -34,8 +33,6 @@ pub(crate) enum Phase {
 /// A WebSocket connection.
 pub(crate) struct Link {
     pub(super) stream: Stream,
-    /// Kept for as long as the connection is open.
-    _place: Option<Place>,
     form: Form,
     /// Of the task that reads.
     waker: RefCell<Waker>,
@@ -47,10 +44,9 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(stream: Stream, place: Option<Place>, form: Form, probing: bool) -> Self {
+    pub(crate) fn new(stream: Stream, form: Form, probing: bool) -> Self {
         Link {
             stream,
-            _place: place,
             form,
             waker: RefCell::new(Waker::noop().clone()),
             blocked: Cell::new(false),
