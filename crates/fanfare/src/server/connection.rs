@@ -207,6 +207,7 @@ impl Serving {
         watch.request_began(!body.is_end_stream());
         let response = match strict::check(&head, watch.found.take()) {
             Err(violation) => {
+                tracing::debug!(address = %origin.address, "a request was refused: {violation}");
                 self.io.counters().rejected(violation.name());
                 violation.answer()
             }

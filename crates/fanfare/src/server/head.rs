@@ -30,15 +30,33 @@ pub(super) enum Framing {
 /// it is not seen here; for that, hyper's way holds.
 ///
 /// Spec: RFC 9112 § 6.1, § 6.3.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct HeadScan {
     line: [u8; KEPT_BYTES],
     /// The line's bytes so far, those not kept included.
     length: usize,
     last: u8,
+    /// The request line is over.
+    begun: bool,
     lengths: u8,
     encodings: u8,
     done: bool,
+}
+
+impl Default for HeadScan {
+    fn default() -> Self {
+        HeadScan {
+            line: [0; KEPT_BYTES],
+            length: 0,
+            // What comes may be the rest of a head whose beginning came with the request before
+            // it, and begin between CR and LF.
+            last: b'\r',
+            begun: false,
+            lengths: 0,
+            encodings: 0,
+            done: false,
+        }
+    }
 }
 
 impl HeadScan {
@@ -71,6 +89,15 @@ impl HeadScan {
     }
 
     fn end_line(&mut self, found: &Found) {
+        if self.begun {
+            self.judge_header(found);
+        }
+        self.begun = true;
+        self.length = 0;
+        self.last = 0;
+    }
+
+    fn judge_header(&mut self, found: &Found) {
         let kept = self.line.get(..self.length.min(KEPT_BYTES)).unwrap_or_default();
         if let Some(value) = kept.strip_prefix(CONTENT_LENGTH) {
             self.lengths = self.lengths.saturating_add(1);
@@ -84,8 +111,6 @@ impl HeadScan {
         if self.lengths.saturating_add(self.encodings) > 1 {
             found.set(Framing::Ambiguous);
         }
-        self.length = 0;
-        self.last = 0;
     }
 }
 
@@ -150,6 +175,15 @@ mod tests {
         check("Content-Lengths: x\r\nX-Content-Length: y\r\n\r\n", Framing::Clear);
         // What follows the head is a body, whatever it looks like.
         check("Content-Length: 90\r\n\r\nContent-Length: 5\n\n", Framing::Clear);
+    }
+
+    /// The rest of a head is not judged by where it was cut.
+    #[test]
+    fn rests_of_heads() {
+        for rest in ["\nHost: a\r\n\r\n", "Content-Length: x\r\nHost: a\r\n\r\n", "\r\n"] {
+            assert_eq!(scan(&[rest.as_bytes()]), Framing::Clear, "{rest:?}");
+        }
+        assert_eq!(scan(&[b"GET / HTTP/1.1\nHost: a\r\n\r\n"]), Framing::BareLineFeed);
     }
 
     proptest! {

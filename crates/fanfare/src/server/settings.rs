@@ -6,7 +6,7 @@ use std::time::Duration;
 /// The settings of a [`Server`](super::Server). Every field has a default that suits most.
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
-    /// How many connections may be open, WebSockets included. Default: 100 000, a few hundred
+    /// How many connections may be open, WebSocket ones included. Default: 100 000, a few hundred
     /// megabytes when all are idle. Further ones are answered 503 at once. Never more than the
     /// open files the system allows, less 128 for everything else.
     pub max_connections: usize,

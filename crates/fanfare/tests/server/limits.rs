@@ -1,6 +1,6 @@
 //! How many may connect, and how it ends.
 
-use crate::support::{Running, status};
+use crate::support::{Running, WEBSOCKET, opened, status};
 use fanfare::server::{BindError, Server};
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -39,6 +39,23 @@ fn places() {
         });
         assert!(admitted);
     }
+}
+
+/// A WebSocket keeps its place until it is closed.
+#[test]
+fn websockets_keep_their_place() {
+    let server = Running::new(|settings| settings.max_connections = 1);
+    let mut socket = server.connect();
+    socket.send(WEBSOCKET);
+    assert!(opened(&mut socket.stream).starts_with("0{\"sid\":"));
+    assert_eq!(status(&server.ask(REQUEST)), "503");
+    drop(socket);
+    let admitted = (0..1_000).any(|_| {
+        let mut client = server.connect();
+        client.send(REQUEST);
+        status(&client.answer()) == "200"
+    });
+    assert!(admitted);
 }
 
 /// Loopback clients are not counted together unless that is asked for: a proxy may be one.
@@ -90,6 +107,28 @@ fn graceful_end() {
     server.stopped();
     assert!(std::net::TcpStream::connect(address).is_err());
     assert!(server.io.is_closing());
+}
+
+/// The end comes at once for those who only wait: a parked poll is answered, a WebSocket closed.
+#[test]
+fn waiting_clients_are_told_of_the_end() {
+    let mut server = Running::new(|settings| settings.shutdown_grace = Duration::from_secs(600));
+    let mut socket = server.connect();
+    socket.send(WEBSOCKET);
+    opened(&mut socket.stream);
+    let mut poll = server.connect();
+    poll.send("GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n");
+    let answer = poll.answer();
+    let sid = answer.split_once("\"sid\":\"").unwrap().1.split_once('"').unwrap().0;
+    let target = format!("/socket.io/?EIO=4&transport=polling&sid={sid}");
+    poll.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    server.stopped();
+    let answer = poll.answer();
+    // Unless the end came before it was parked: then its session is gone.
+    let told = status(&answer) == "200" && answer.ends_with('1');
+    assert!(told || status(&answer) == "400", "{answer:?}");
+    assert_eq!(poll.rest(), "");
+    assert!(!socket.rest().is_empty());
 }
 
 /// What is not done within the grace is cut.

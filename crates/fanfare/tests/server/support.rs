@@ -157,6 +157,28 @@ impl Client {
     }
 }
 
+/// Asks for a WebSocket.
+pub(crate) const WEBSOCKET: &str = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n\
+    Host: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// Reads the answer to [`WEBSOCKET`] and the first frame's text, which opens the session.
+pub(crate) fn opened(stream: &mut impl Read) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    assert_eq!(status(&String::from_utf8(head).unwrap()), "101");
+    let mut frame = [0; 2];
+    stream.read_exact(&mut frame).unwrap();
+    assert!(frame[0] == 0x81 && frame[1] < 126, "{frame:?}");
+    let mut text = vec![0; usize::from(frame[1])];
+    stream.read_exact(&mut text).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
 /// The status of an answer, or what there is instead.
 pub(crate) fn status(answer: &str) -> &str {
     answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).unwrap_or(answer)

@@ -1,6 +1,6 @@
 //! Encryption by the server itself.
 
-use crate::support::Running;
+use crate::support::{Running, WEBSOCKET, opened};
 use fanfare::server::{Server, ServerSettings, TlsSettings};
 use rustls::pki_types::{CertificateDer, ServerName};
 use std::io::{Read, Write};
@@ -101,6 +101,28 @@ fn both_versions() {
         }
         assert_eq!(stream.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
     }
+}
+
+/// A WebSocket over TLS.
+#[test]
+fn websocket() {
+    let files = Files::new("tls-websocket");
+    let server = files.serve(|_| ());
+    let connection = files.client(&[&rustls::version::TLS13], &[b"http/1.1"]);
+    let mut stream = rustls::StreamOwned::new(connection, server.connect().stream);
+    stream.write_all(WEBSOCKET.as_bytes()).unwrap();
+    assert!(opened(&mut stream).starts_with("0{\"sid\":"));
+}
+
+/// A client that does not read its answer is cut behind TLS too.
+#[test]
+fn slow_reader() {
+    let files = Files::new("tls-slow");
+    let server = files.serve(|settings| settings.stall_deadline = Duration::from_millis(200));
+    let connection = files.client(&[&rustls::version::TLS13], &[b"http/1.1"]);
+    let mut stream = rustls::StreamOwned::new(connection, server.connect().stream);
+    stream.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    server.expect_rejected(&[("slow_reader", 1)]);
 }
 
 /// What is no handshake, or never becomes one, is closed and counted.
