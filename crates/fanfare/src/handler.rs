@@ -3,6 +3,7 @@
 use crate::Socket;
 use crate::ack::Ack;
 use crate::disconnect::Disconnect;
+use crate::namespace::Event;
 use serde::de::DeserializeOwned;
 use socketio::{Args, ArgsError};
 use std::future::Future;
@@ -116,6 +117,19 @@ where
         }
     }
 }
+
+/// Why an event did not reach a listener.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum EventError {
+    /// An event middleware refused it.
+    Refused(Refused),
+    /// The arguments do not fit those the listener wants.
+    Arguments(ArgsError),
+}
+
+/// What is told of an event that did not reach a listener.
+pub(crate) type OnError = Box<dyn Fn(&Socket, &Event, &EventError, Ack) + Send + Sync>;
 
 /// An event listener whose argument types are no longer visible.
 pub(crate) type Listener =

@@ -47,7 +47,7 @@ pub use broadcast::Broadcast;
 pub use counters::{Counters, Counts};
 pub use disconnect::{Disconnect, DisconnectReason};
 pub use emit::{EmitError, IntoArgs, IntoRooms};
-pub use handler::{EventHandler, FromArgs, Refused, Unfit};
+pub use handler::{EventError, EventHandler, FromArgs, Refused, Unfit};
 pub use handshake::Handshake;
 pub use io::{BuildError, Io};
 pub use namespace::{DynamicNamespace, Event, Namespace};

@@ -1,10 +1,13 @@
 //! Namespaces: parts of the application that share connections but nothing else.
 
 use crate::Io;
+use crate::ack::Ack;
 use crate::broadcast::Broadcast;
 use crate::disconnect::Disconnect;
 use crate::emit::{EmitError, IntoArgs, IntoRooms};
-use crate::handler::{self, EventHandler, Listener, Middleware, OnConnect, OnDisconnect, Refused};
+use crate::handler::{
+    self, EventError, EventHandler, Listener, Middleware, OnConnect, OnDisconnect, OnError, Refused,
+};
 use crate::shard::{Broadcasting, Op};
 use crate::socket::Socket;
 use arc_swap::ArcSwap;
@@ -35,6 +38,7 @@ pub(crate) struct Handlers {
     pub(crate) connect: Vec<Arc<OnConnect>>,
     pub(crate) disconnect: Vec<Arc<OnDisconnect>>,
     pub(crate) events: HashMap<Box<str>, Arc<Listener>>,
+    pub(crate) error: Option<Arc<OnError>>,
     pub(crate) any: Vec<AnyListener>,
     pub(crate) any_outgoing: Vec<AnyListener>,
 }
@@ -135,7 +139,7 @@ impl Namespace {
     }
 
     /// Sees each event of each socket before its listener, and may refuse it: the listener then
-    /// does not run, and the refusal is the answer if one was asked for.
+    /// does not run, and the client is told: see [`on_error`](Self::on_error).
     ///
     /// It is not async, so that listeners always start in the order in which events arrived.
     pub fn event_middleware<F>(&self, middleware: F) -> &Self
@@ -173,14 +177,27 @@ impl Namespace {
     /// Listeners of one socket start in the order in which its events arrived. Each runs until
     /// its first await at once; from there on listeners of one socket may overlap.
     ///
-    /// If the arguments that came do not fit those the listener wants, it is not started: the
-    /// client gets `{code: "INVALID_MESSAGE", message}` as the ack if it asked for one, else as
-    /// an `error` event.
+    /// If the arguments that came do not fit those the listener wants, it is not started, and the
+    /// client is told: see [`on_error`](Self::on_error).
     pub fn on<M>(&self, event: &str, handler: impl EventHandler<M>) -> &Self {
         let listener = Arc::new(handler::listener(handler));
         self.register(|handlers| {
             handlers.events.insert(event.into(), listener.clone());
         })
+    }
+
+    /// Runs for each event that was refused by a middleware or whose arguments do not fit its
+    /// listener, with the ack that can tell the client.
+    ///
+    /// Without it the client gets `{code, message, details}`: as `{ok: false, error}` in the ack
+    /// if it asked for one, else as an `error` event. The code is `PERMISSION_DENIED` or
+    /// `INVALID_MESSAGE`.
+    pub fn on_error(
+        &self,
+        handler: impl Fn(&Socket, &Event, &EventError, Ack) + Send + Sync + 'static,
+    ) -> &Self {
+        let handler: Arc<OnError> = Arc::new(Box::new(handler));
+        self.register(|handlers| handlers.error = Some(handler.clone()))
     }
 
     /// Sees every event of every socket, before its listener.

@@ -43,10 +43,15 @@ pub(crate) struct SocketCore {
 }
 
 /// What the application keeps with a socket.
-#[derive(Default)]
 struct Kept {
     data: Value,
     extensions: Extensions,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Kept { data: Value::Object(serde_json::Map::new()), extensions: Extensions::new() }
+    }
 }
 
 /// One client in one namespace.
@@ -281,10 +286,10 @@ impl Socket {
     }
 
     /// A copy of the data kept with the socket: JSON that other nodes see in
-    /// [`RemoteSocket::data`].
+    /// [`RemoteSocket::data`]. At first `{}`.
     #[must_use]
     pub fn data(&self) -> Value {
-        self.0.kept.get().map_or(Value::Null, |kept| lock(kept).data.clone())
+        self.0.kept.get().map_or_else(|| Kept::default().data, |kept| lock(kept).data.clone())
     }
 
     /// Changes the data kept with the socket.

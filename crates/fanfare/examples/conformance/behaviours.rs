@@ -2,7 +2,9 @@
 //! `conformance/README.md`.
 
 use fanfare::engineio::Transport;
-use fanfare::{Ack, Args, Broadcast, Disconnect, EmitError, Event, Namespace, Refused, Socket};
+use fanfare::{
+    Ack, Args, Broadcast, Disconnect, EmitError, Event, EventError, Namespace, Refused, Socket,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -98,12 +100,14 @@ fn life(namespace: &Namespace) {
                 seen.0.fetch_add(1, Ordering::Relaxed);
             }
         })
-        .event_middleware(|socket: &Socket, event: &Event| {
-            if event.name.as_str() == "forbidden" {
-                report(socket.emit("refused", "forbidden event"));
-                return Err(Refused::new("forbidden event"));
+        .event_middleware(|_: &Socket, event: &Event| match event.name.as_str() {
+            "forbidden" => Err(Refused::new("forbidden event")),
+            _ => Ok(()),
+        })
+        .on_error(|socket: &Socket, _: &Event, error: &EventError, _: Ack| {
+            if let EventError::Refused(refused) = error {
+                report(socket.emit("refused", refused.to_string()));
             }
-            Ok(())
         });
 }
 

@@ -14,7 +14,7 @@ use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
 use axum::routing::any;
 use engineio::{Action, Refusal, route};
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -79,8 +79,13 @@ impl Incoming {
         self.with_cors(answer)
     }
 
-    fn with_cors(&self, answer: Response) -> Response {
+    fn with_cors(&self, mut answer: Response) -> Response {
         let origin = self.headers().get(header::ORIGIN);
+        let agent = self.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        if agent.is_some_and(engineio::response::breaks_without_xss_header) {
+            let off = HeaderValue::from_static("0");
+            answer.headers_mut().insert(header::X_XSS_PROTECTION, off);
+        }
         answer::with_cors(answer, self.io.settings().engine.cors.as_ref(), origin)
     }
 }

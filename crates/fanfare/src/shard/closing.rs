@@ -57,6 +57,7 @@ impl Shard {
             return;
         }
         session.ending = Some(reason);
+        session.deaf = true;
         session.connect_by = None;
         if reason == DisconnectReason::SlowClient {
             // What it does not take it need not get: the client is told by the broken connection.

@@ -1,14 +1,14 @@
 //! A client enters a namespace.
 
 use super::session::{Slot, Standing};
-use super::{Seat, SessionKey, Shard, SocketKey};
+use super::{Op, Seat, SessionKey, Shard, SocketKey};
 use crate::counters::Counters;
 use crate::handler::Refused;
 use crate::namespace::Namespace;
 use crate::socket::{Home, Socket};
 use futures_util::FutureExt;
 use hub::{Hub, SocketId};
-use socketio::ConnectError;
+use socketio::{ConnectError, Encoded, Parser, Version};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -59,15 +59,24 @@ impl Shard {
             };
             self.io.inner().counters.rejected("namespace_refused");
             if self.release(socket.key()) {
-                self.refuse(session, name, &refused);
+                self.refuse(session, name, refused);
             }
             return;
         }
-        if self.settle(&socket) {
-            for handler in &core.handlers.load_full().connect {
-                self.start(&socket, || Some(handler(socket.clone())));
+        self.in_order(move |shard| {
+            if !shard.settle(&socket) {
+                return;
             }
-        }
+            for handler in &core.handlers.load_full().connect {
+                shard.start(&socket, || Some(handler(socket.clone())));
+            }
+        });
+    }
+
+    /// Does something behind everything that was asked of the shard before, so that one who is
+    /// told of it was told of all that came earlier.
+    pub(crate) fn in_order(&self, act: impl FnOnce(&Rc<Shard>) + Send + 'static) {
+        self.io.shard(self.index).push(Op::run(act));
     }
 
     /// Makes the socket, which is not connected yet. `None` if the session is gone.
@@ -141,32 +150,39 @@ impl Shard {
         state.queue(session_key, answer, None);
         socket.set_connected(true);
         Counters::add(&self.io.inner().counters.sockets_connected, 1);
-        drop(guard);
-        self.wake();
         true
     }
 
-    fn refuse(&self, key: SessionKey, name: &socketio::Namespace, refused: &Refused) {
-        let mut state = self.state.borrow_mut();
-        let Some(session) = state.sessions.get_mut(key) else { return };
-        session.connection.refused(name);
-        let data = refused.data.as_ref().map(ToString::to_string);
-        let error = ConnectError { message: &refused.message, data: data.as_deref() };
-        let version = session.connection.version();
-        let parser = self.io.settings().parser;
-        let packet = socketio::encode_connect_error(parser, version, name, &error);
-        state.queue(key, packet, None);
-        drop(state);
-        self.wake();
+    fn refuse(&self, key: SessionKey, name: &socketio::Namespace, refused: Refused) {
+        let name = name.clone();
+        self.in_order(move |shard| {
+            let data = refused.data.as_ref().map(ToString::to_string);
+            let error = ConnectError { message: &refused.message, data: data.as_deref() };
+            shard.answer_refused(key, &name, |parser, version, name| {
+                socketio::encode_connect_error(parser, version, name, &error)
+            });
+        });
     }
 
     fn refuse_unknown(&self, key: SessionKey, name: &socketio::Namespace) {
+        let name = name.clone();
+        self.in_order(move |shard| {
+            shard.answer_refused(key, &name, |parser, _, name| {
+                socketio::encode_invalid_namespace(parser, name)
+            });
+        });
+    }
+
+    fn answer_refused(
+        &self,
+        key: SessionKey,
+        name: &socketio::Namespace,
+        encode: impl FnOnce(Parser, Version, &socketio::Namespace) -> Encoded,
+    ) {
         let mut state = self.state.borrow_mut();
         let Some(session) = state.sessions.get_mut(key) else { return };
         session.connection.refused(name);
-        let packet = socketio::encode_invalid_namespace(self.io.settings().parser, name);
+        let packet = encode(self.io.settings().parser, session.connection.version(), name);
         state.queue(key, packet, None);
-        drop(state);
-        self.wake();
     }
 }

@@ -34,7 +34,7 @@ impl Shard {
             let wire = Wire {
                 revision: session.protocol.revision(),
                 base64: arrival.base64,
-                deflate: arrival.deflate.is_some(),
+                deflate: takes_all(arrival.deflate),
             };
             let link = Rc::new(Link::new(stream, wire.form(), false));
             session.link = Some(Rc::clone(&link));
@@ -59,7 +59,7 @@ impl Shard {
         let wire = Wire {
             revision: session.protocol.revision(),
             base64: arrival.base64,
-            deflate: arrival.deflate.is_some(),
+            deflate: takes_all(arrival.deflate),
         };
         let link = Rc::new(Link::new(stream, wire.form(), true));
         if let Err(refusal) =
@@ -109,6 +109,7 @@ impl Shard {
             sockets: smallvec::SmallVec::new(),
             handshake,
             dirty: false,
+            deaf: false,
             ending: None,
             running: 0,
             timer: None,
@@ -331,6 +332,12 @@ impl Shard {
             }
         }
     }
+}
+
+/// Whether a client takes every compressed frame: one that asked for a smaller window would need
+/// frames of its own, and gets plain ones.
+fn takes_all(deflate: Option<Agreed>) -> bool {
+    deflate.is_some_and(|agreed| agreed.takes(usize::MAX))
 }
 
 impl Session {

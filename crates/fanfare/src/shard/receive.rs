@@ -4,7 +4,7 @@ use super::{SessionKey, Shard, SocketKey};
 use crate::ack::Ack;
 use crate::counters::Counters;
 use crate::disconnect::DisconnectReason;
-use crate::handler::{Refused, Unfit};
+use crate::handler::{EventError, Refused, Unfit};
 use crate::namespace::Event;
 use crate::socket::Socket;
 use bytes::Bytes;
@@ -19,7 +19,7 @@ impl Shard {
         let incoming = {
             let mut state = self.state.borrow_mut();
             let Some(session) = state.sessions.get_mut(key) else { return };
-            if session.ending.is_some() {
+            if session.deaf {
                 return;
             }
             match message {
@@ -39,7 +39,11 @@ impl Shard {
     fn violated(self: &Rc<Self>, key: SessionKey, violation: Violation) {
         tracing::debug!(%violation, "a client broke the protocol");
         self.io.inner().counters.rejected(violation.name());
-        self.close_session(key, DisconnectReason::ForcedClose);
+        if let Some(session) = self.state.borrow_mut().sessions.get_mut(key) {
+            session.deaf = true;
+        }
+        // What it sent before was in order and is still answered.
+        self.in_order(move |shard| shard.close_session(key, DisconnectReason::ForcedClose));
     }
 
     /// Does what a client asks for.
@@ -104,8 +108,7 @@ impl Shard {
             });
             if let Err(refused) = verdict {
                 self.io.inner().counters.rejected("event_refused");
-                let details = refused.data.unwrap_or(Value::Null);
-                return reject(socket, ack, "PERMISSION_DENIED", &refused.message, &details);
+                return tell(socket, &event, &EventError::Refused(refused), ack);
             }
         }
         let Some(listener) = handlers.events.get(event.name.as_str()) else { return };
@@ -113,16 +116,26 @@ impl Shard {
             Ok(task) => Some(task),
             Err(Unfit { error, ack }) => {
                 self.io.inner().counters.rejected("arguments_unfit");
-                let details = json!({ "event": event.name.as_str() });
-                reject(socket, ack, "INVALID_MESSAGE", &error.to_string(), &details);
+                tell(socket, &event, &EventError::Arguments(error), ack);
                 None
             }
         });
     }
 }
 
-/// Tells a client that its event was refused: in the ack if it asked for one, else as an event.
-fn reject(socket: &Socket, ack: Ack, code: &str, message: &str, details: &Value) {
+/// Tells the application, or else the client, that an event did not reach a listener.
+fn tell(socket: &Socket, event: &Event, error: &EventError, ack: Ack) {
+    if let Some(handler) = &socket.core().handlers.load().error {
+        return handler(socket, event, error, ack);
+    }
+    let (code, message) = match error {
+        EventError::Refused(refused) => ("PERMISSION_DENIED", refused.message.clone()),
+        EventError::Arguments(error) => ("INVALID_MESSAGE", error.to_string()),
+    };
+    let details = match error {
+        EventError::Refused(Refused { data: Some(data), .. }) => data.clone(),
+        _ => json!({ "event": event.name.as_str() }),
+    };
     let error = json!({ "code": code, "message": message, "details": details });
     if ack.is_wanted() {
         ack.send((json!({ "ok": false, "error": error }),));

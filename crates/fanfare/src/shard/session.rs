@@ -75,6 +75,8 @@ pub(crate) struct Session {
     pub(crate) handshake: Arc<Handshake>,
     /// In the shard's list of sessions with something to send.
     pub(crate) dirty: bool,
+    /// Nothing that the client still sends is of interest.
+    pub(crate) deaf: bool,
     /// The server closes the session, once its outbox is empty.
     pub(crate) ending: Option<DisconnectReason>,
     /// Listeners of this session that have not finished.

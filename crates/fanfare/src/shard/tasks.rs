@@ -68,7 +68,8 @@ impl Shard {
             namespace = socket.namespace().name(),
             "a listener panicked; its socket is disconnected"
         );
-        self.leave_namespace(socket.key(), DisconnectReason::HandlerPanic);
+        let key = socket.key();
+        self.in_order(move |shard| shard.leave_namespace(key, DisconnectReason::HandlerPanic));
     }
 }
 

@@ -94,8 +94,10 @@ impl ReadTask {
                 Ok(Some(Incoming::Ping(payload))) => ping = Some(payload.to_vec()),
                 Ok(Some(Incoming::Pong(_))) => {}
                 Ok(Some(Incoming::Close(reason))) => {
+                    // Both have said goodbye: the server ends the connection (RFC 6455, 7.1.1).
                     let reply = websocket::frame::close_reply(reason.as_ref());
                     self.link.close(&reply);
+                    self.link.drop_now();
                     self.shard.connection_ended(self.session, &self.link, true);
                 }
                 Ok(Some(Incoming::Text(text))) => {
@@ -156,7 +158,7 @@ impl Future for ReadTask {
         let turn = this.turn(cx);
         match this.link.phase() {
             Phase::Gone => {
-                // A TLS connection says goodbye; a plain one is simply dropped.
+                // What was sent is to arrive: no reset before it is read.
                 let _ = this.link.stream.poll_shutdown(cx);
                 Poll::Ready(())
             }
