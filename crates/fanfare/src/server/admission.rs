@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// Open files kept for what is not a client: logs, listeners, the runtime, the data on disk.
-const RESERVED_FILES: u64 = 128;
+const RESERVED_FILES: u64 = 256;
 
 /// Decides about connections before anything is read from them.
 #[derive(Debug)]

@@ -15,9 +15,9 @@ const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     \r\n\
     Too many connections. Come back later";
 
-/// How many refused clients may be waited for. Beyond that they are cut at once, and may find
-/// their connection reset instead of an answer.
-const MAX_LINGERING: usize = 256;
+/// How many refused clients may be waited for: each holds an open file. Beyond that they are cut
+/// at once, and may find their connection reset instead of an answer.
+const MAX_LINGERING: usize = 64;
 /// How long a refused client may take to read its answer and close.
 const LINGER: Duration = Duration::from_secs(1);
 /// How much of its request is thrown away.

@@ -8,7 +8,7 @@ use std::time::Duration;
 pub struct ServerSettings {
     /// How many connections may be open, WebSocket ones included. Default: 100 000, a few hundred
     /// megabytes when all are idle. Further ones are answered 503 at once. Never more than the
-    /// open files the system allows, less 128 for everything else.
+    /// open files the system allows, less 256 for everything else.
     pub max_connections: usize,
     /// How many of them may come from one IPv4 address or one IPv6 network of 64 bits, which is
     /// what one customer gets. 0 switches the limit off. Default: 10 000: a company or a hall

@@ -1,6 +1,8 @@
 //! Heads and bodies that HTTP/1.1 does not allow, and their neighbours that it does.
 
 use crate::support::{Running, status};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
 
 /// Sends a request, and after it one that must not be answered if the first one is refused.
 #[track_caller]
@@ -216,4 +218,38 @@ fn the_client_is_known() {
     client.send("GET /who HTTP/1.1\r\nHost: a\r\n\r\n");
     let local = client.stream.local_addr().unwrap().to_string();
     assert!(client.answer().ends_with(&local));
+}
+
+/// Whatever bytes come, the connection ends, with a refusal or an answer, and the server goes on.
+#[test]
+fn any_bytes() {
+    const REQUEST: &[u8] = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\
+        Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let edit = (0..REQUEST.len(), 0..8usize, proptest::collection::vec(any::<u8>(), 0..6));
+    let bytes = prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..200),
+        proptest::collection::vec(edit, 1..6).prop_map(|edits| {
+            edits.into_iter().fold(REQUEST.to_vec(), |mut request, (at, removed, inserted)| {
+                let at = at.min(request.len());
+                let end = (at + removed).min(request.len());
+                request.splice(at..end, inserted);
+                request
+            })
+        }),
+    ];
+    let server = Running::new(|_| ());
+    let mut runner = TestRunner::new(Config::with_cases(300));
+    let result = runner.run(&bytes, |bytes| {
+        let mut client = server.connect();
+        client.send(&bytes);
+        client.finish();
+        let answer = client.rest();
+        let ended = answer.is_empty() || answer.starts_with("HTTP/1.") || answer == "<reset>";
+        prop_assert!(ended, "{:?}", answer);
+        Ok(())
+    });
+    result.unwrap();
+    let mut canary = server.connect();
+    canary.send("GET /number/1 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(status(&canary.answer()), "200");
 }

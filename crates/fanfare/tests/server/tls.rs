@@ -11,14 +11,13 @@ use std::time::Duration;
 
 /// A certificate for `localhost` and its key, in files that are removed at the end.
 struct Files {
-    directory: PathBuf,
+    directory: tempfile::TempDir,
     certificate: CertificateDer<'static>,
 }
 
 impl Files {
-    fn new(name: &str) -> Files {
-        let directory = std::env::temp_dir().join(format!("fanfare-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
+    fn new() -> Files {
+        let directory = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let files = Files { directory, certificate: made.cert.der().clone() };
         files.write("cert.pem", &made.cert.pem());
@@ -27,7 +26,7 @@ impl Files {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.directory.join(name)
+        self.directory.path().join(name)
     }
 
     fn write(&self, name: &str, text: &str) -> PathBuf {
@@ -66,17 +65,10 @@ impl Files {
     }
 }
 
-impl Drop for Files {
-    fn drop(&mut self) {
-        // What stays behind is a few kilobytes in a temporary directory.
-        let _ = std::fs::remove_dir_all(&self.directory);
-    }
-}
-
 /// HTTP works over TLS 1.2 and 1.3, several requests per connection.
 #[test]
 fn both_versions() {
-    let files = Files::new("tls-versions");
+    let files = Files::new();
     let server = files.serve(|_| ());
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let connection = files.client(&[version], &[b"h2", b"http/1.1"]);
@@ -106,7 +98,7 @@ fn both_versions() {
 /// A WebSocket over TLS.
 #[test]
 fn websocket() {
-    let files = Files::new("tls-websocket");
+    let files = Files::new();
     let server = files.serve(|_| ());
     let connection = files.client(&[&rustls::version::TLS13], &[b"http/1.1"]);
     let mut stream = rustls::StreamOwned::new(connection, server.connect().stream);
@@ -117,7 +109,7 @@ fn websocket() {
 /// A client that does not read its answer is cut behind TLS too.
 #[test]
 fn slow_reader() {
-    let files = Files::new("tls-slow");
+    let files = Files::new();
     let server = files.serve(|settings| settings.stall_deadline = Duration::from_millis(200));
     let connection = files.client(&[&rustls::version::TLS13], &[b"http/1.1"]);
     let mut stream = rustls::StreamOwned::new(connection, server.connect().stream);
@@ -128,7 +120,7 @@ fn slow_reader() {
 /// What is no handshake, or never becomes one, is closed and counted.
 #[test]
 fn broken_handshakes() {
-    let files = Files::new("tls-handshakes");
+    let files = Files::new();
     let server = files.serve(|settings| settings.handshake_deadline = Duration::from_millis(200));
     for bytes in [&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..], b"\x16\x03\x01\0\x05\x01\0\0\x01\0"] {
         let mut client = server.connect();
@@ -152,8 +144,8 @@ fn broken_handshakes() {
 /// A file that cannot be used is named, with what is wrong about it.
 #[test]
 fn unusable_files() {
-    let files = Files::new("tls-files");
-    let other = Files::new("tls-other");
+    let files = Files::new();
+    let other = Files::new();
     let server = Running::new(|_| ());
     let check = |cert: &Path, key: &Path, expected: &str| {
         let tls = TlsSettings { cert: cert.to_owned(), key: key.to_owned() };
