@@ -1,8 +1,19 @@
 //! The binary `fanfare`: settings, composition, subcommands.
 
+mod answer;
+mod api_key;
+mod app;
+mod banner;
+mod bundle;
 mod flags;
+mod library;
 mod logs;
+mod publish;
+mod room_events;
+mod rooms;
+mod serve;
 mod settings;
+mod stop;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -37,7 +48,7 @@ fn run(job: Job) -> anyhow::Result<()> {
         Job::Serve(inputs) => {
             let effective = inputs.load()?;
             logs::start(&effective.settings.log);
-            Ok(())
+            serve::run(&effective.settings)
         }
     }
 }

@@ -72,6 +72,9 @@ table::settings! {
         /// Whether Engine.IO 3 (socket.io-client 2) is spoken too.
         allow_v3: bool = Kind::Switch, Some("false"),
             "the old protocol is for old clients only; what is off cannot be attacked";
+        /// Whether polling by script tags (JSONP) is spoken.
+        allow_jsonp: bool = Kind::Switch, Some("true"),
+            "what the Node server does; it gives nothing away that polling does not";
         /// The parser of Socket.IO packets. The clients must use the same.
         parser: Parser = Kind::Choice(&["json", "msgpack"]), Some("json"),
             "what clients use when told nothing else";
@@ -87,6 +90,9 @@ table::settings! {
         /// How long a connection may stay without joining a namespace.
         connect_timeout: Span = Kind::Duration { min: millis(10), max: HOUR }, Some("10s"),
             "a client joins with its first packet: what has not joined by then is no client";
+        /// How long a session that the server closed waits for a poll that takes the goodbye.
+        close_timeout: Span = Kind::Duration { min: millis(10), max: HOUR }, Some("30s"),
+            "what the Node server does";
         /// The largest message a client may send, over every transport, and the largest body of
         /// `POST /v1/publish`.
         max_payload: Size = Kind::Size { min: Size(1), max: Size(GB) }, Some("1MB"),
@@ -95,26 +101,19 @@ table::settings! {
         /// unset.
         cookie: Option<String> = Kind::CookieName, None,
             "only sticky load balancers need it";
-        /// Whether polling answers are compressed when the client accepts it.
-        http_compression: bool = Kind::Switch, Some("false"),
-            "compressing secrets beside text that a stranger chose can give them away (BREACH)";
-        /// From which size on polling answers are compressed.
-        http_compression_threshold: Size = Kind::Size { min: Size(1), max: Size(GB) }, Some("1024B"),
-            "below, headers and the processor cost more than is saved";
-        /// Whether WebSocket messages are compressed when the client offers it.
-        per_message_deflate: bool = Kind::Switch, Some("false"),
-            "compression state costs memory on every connection";
         /// Whether the client bundle is served at `<path>/socket.io.js`.
         serve_client: bool = Kind::Switch, Some("true"),
             "a page needs nothing but this server to begin";
         /// How many threads serve connections; one per core when unset.
-        shards: Option<u64> = Kind::Count { min: 1, max: 1_024 }, None,
+        shards: Option<u64> = Kind::Count { min: 1, max: 64 }, None,
             "a connection stays on one core";
         /// How long open connections may take to end when the server is asked to stop.
         shutdown_grace: Span = Kind::Duration { min: millis(0), max: HOUR }, Some("10s"),
             "what is written is delivered, and a deploy does not wait longer than its patience";
         + /// Pages of other origins.
         cors: Cors;
+        + /// Compression of what is sent.
+        compression: Compression;
         + /// What waits for one client.
         outbox: Outbox;
         + /// Bounds on what clients may take.
@@ -141,6 +140,18 @@ table::settings! {
 }
 
 table::settings! {
+    /// From which size on what is sent is compressed, if the client accepts it.
+    struct Compression at "compression." {
+        /// The size from which on polling answers are compressed; never when not set.
+        polling: Option<Size> = Kind::Size { min: Size(1), max: Size(GB) }, None,
+            "compressing secrets beside text that a stranger chose can give them away (BREACH)";
+        /// The size from which on WebSocket messages are compressed; never when not set.
+        websocket: Option<Size> = Kind::Size { min: Size(1), max: Size(GB) }, None,
+            "it costs far more processor time than it saves";
+    }
+}
+
+table::settings! {
     /// How much may wait for one slow client before it is disconnected.
     struct Outbox at "outbox." {
         /// How many events may wait.
@@ -155,23 +166,45 @@ table::settings! {
 table::settings! {
     /// Bounds on what clients may take.
     struct Limits at "limits." {
-        /// How many connections may be open in all.
+        /// How many connections may be open in all. Never more than the system allows open files.
         connections: u64 = Kind::Count { min: 1, max: 10_000_000 }, Some("100000"),
             "a few hundred megabytes when all are idle";
-        /// How many connections one IP address may have open. Loopback addresses do not count.
-        connections_per_ip: u64 = Kind::Count { min: 1, max: 10_000_000 }, Some("10000"),
-            "a company behind one address fits, one machine cannot take all places";
+        /// How many of them may come from one IPv4 address or one IPv6 network of 64 bits; 0 for
+        /// any number. Set 0 behind a reverse proxy on another machine.
+        connections_per_ip: u64 = Kind::Count { min: 0, max: 10_000_000 }, Some("10000"),
+            "a company behind one address fits, and one machine cannot take all places";
+        /// Whether connections from this machine count too.
+        count_loopback: bool = Kind::Switch, Some("false"),
+            "a reverse proxy on this machine is one address for all clients";
+        /// How many connections are accepted per second; 0 for any number.
+        connections_per_second: u64 = Kind::Count { min: 0, max: 1_000_000 }, Some("0"),
+            "everybody's coming back after a restart looks like an attack";
+        /// How many sessions may be open, by polling and WebSocket together.
+        sessions: u64 = Kind::Count { min: 1, max: 10_000_000 }, Some("1000000"),
+            "a polling session needs no open connection, but memory";
         /// How many rooms one socket may be in, its own not counted.
         rooms_per_socket: u64 = Kind::Count { min: 1, max: 1_000_000 }, Some("1000"),
             "far above what an application shows at once";
         /// How many namespaces one connection may be connected to.
         namespaces_per_connection: u64 = Kind::Count { min: 1, max: 10_000 }, Some("64"),
-            "each one costs memory";
+            "applications use a handful, and each one costs memory";
+        /// How many binary attachments one packet may have.
+        attachments: u64 = Kind::Count { min: 0, max: 10_000 }, Some("10"),
+            "what the Node server allows";
+        /// The largest `auth` a client may send when it connects to a namespace.
+        auth: Size = Kind::Size { min: Size(2), max: Size(GB) }, Some("16KiB"),
+            "room for a few tokens, and all that somebody unknown may have parsed";
+        /// How many packets one polling request may hold.
+        packets_per_request: u64 = Kind::Count { min: 1, max: 10_000_000 }, Some("65536"),
+            "a real client's backlog stays far below";
+        /// How many events of one client may be in work before no more is read from it.
+        running_handlers: u64 = Kind::Count { min: 1, max: 1_000_000 }, Some("1024"),
+            "far above what a client does at once";
     }
 }
 
 table::settings! {
-    /// Deadlines against peers that take their time on purpose.
+    /// Deadlines and sizes against peers that take their time, or ours, on purpose.
     struct Http at "http." {
         /// How long a request's head may take to arrive.
         header_timeout: Span = Kind::Duration { min: millis(10), max: HOUR }, Some("10s"),
@@ -179,6 +212,18 @@ table::settings! {
         /// How long a request's body may take to arrive.
         body_timeout: Span = Kind::Duration { min: millis(10), max: HOUR }, Some("20s"),
             "a megabyte over a bad network";
+        /// How long a client may bring nothing on with a body it sends or an answer it reads.
+        stall_timeout: Span = Kind::Duration { min: millis(10), max: HOUR }, Some("30s"),
+            "above the longest gap of a phone that changes networks";
+        /// How long a connection may stay open between two requests.
+        idle_timeout: Span = Kind::Duration { min: millis(10), max: HOUR }, Some("75s"),
+            "proxies keep connections for 60 s and must be the ones who close first";
+        /// The largest head of a request.
+        max_header: Size = Kind::Size { min: Size(8_192), max: Size(16_777_216) }, Some("64KiB"),
+            "far above what cookies take";
+        /// The most headers of a request.
+        max_headers: u64 = Kind::Count { min: 16, max: 10_000 }, Some("100"),
+            "several times what browsers and proxies send";
     }
 }
 
@@ -188,9 +233,12 @@ table::settings! {
         /// The PEM file with the certificate and its chain.
         cert: Option<PathBuf> = Kind::Path, None,
             "a certificate cannot be guessed";
-        /// The PEM file with the private key.
+        /// The PEM file with the private key, not encrypted.
         key: Option<PathBuf> = Kind::Path, None,
             "a key cannot be guessed";
+        /// How long a handshake may take.
+        handshake_timeout: Span = Kind::Duration { min: millis(10), max: HOUR }, Some("10s"),
+            "three round trips over a bad network";
     }
 }
 
@@ -259,6 +307,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
     let parts = [
         Settings::TABLE,
         Cors::TABLE,
+        Compression::TABLE,
         Outbox::TABLE,
         Limits::TABLE,
         Http::TABLE,

@@ -9,10 +9,11 @@ use crate::settings::load::Source;
 const MAX_SUGGESTIONS: usize = 3;
 
 /// The names the same things have in the Node server, for those who come from there.
-const NODE_NAMES: [(&str, &str); 6] = [
+const NODE_NAMES: [(&str, &str); 7] = [
     ("maxHttpBufferSize", "max_payload"),
     ("allowEIO3", "allow_v3"),
-    ("httpCompression", "http_compression"),
+    ("httpCompression", "compression.polling"),
+    ("perMessageDeflate", "compression.websocket"),
     ("port", "listen"),
     ("host", "listen"),
     ("origin", "cors.origins"),
@@ -119,6 +120,9 @@ pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> V
         .filter(|(distance, _)| *distance <= far)
         .collect();
     near.sort_unstable();
+    // Beside a name that was nearly hit, a far one is noise.
+    let best = near.first().map_or(0, |(distance, _)| *distance);
+    near.retain(|(distance, _)| *distance <= 2 * best + 1);
     near.into_iter().take(MAX_SUGGESTIONS).map(|(_, candidate)| candidate).collect()
 }
 

@@ -14,8 +14,9 @@ const DURATION_UNITS: [(&str, u64); 5] =
     [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// The units of a size in bytes. Decimal first: `1MB` is what a client calls a million bytes.
-const SIZE_UNITS: [(&str, u64); 7] = [
+const SIZE_UNITS: [(&str, u64); 8] = [
     ("B", 1),
+    ("KB", 1_000), // as most people write it; shown as kB
     ("kB", 1_000),
     ("MB", 1_000_000),
     ("GB", 1_000_000_000),
@@ -148,8 +149,13 @@ mod tests {
 
     #[test]
     fn sizes_with_a_unit_are_read() {
-        for (text, bytes) in [("1MB", 1_000_000), ("1MiB", 1_048_576), ("0B", 0), ("64 kB", 64_000)]
-        {
+        for (text, bytes) in [
+            ("1MB", 1_000_000),
+            ("1MiB", 1_048_576),
+            ("0B", 0),
+            ("64 kB", 64_000),
+            ("64KB", 64_000),
+        ] {
             assert_eq!(text.parse(), Ok(Size(bytes)), "{text}");
         }
     }

@@ -1,0 +1,88 @@
+//! Embeds the client bundle (`socket.io.js` and its relatives from the npm package), if it is
+//! there: in the directory `FANFARE_CLIENT_BUNDLE` names, else in `client-bundle` of the target
+//! directory, where `cargo xtask bundle` puts it. Without it the server is built all the same and
+//! says so at the start.
+
+use std::env;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What the Node server serves.
+const FILES: [&str; 8] = [
+    "socket.io.js",
+    "socket.io.js.map",
+    "socket.io.min.js",
+    "socket.io.min.js.map",
+    "socket.io.esm.min.js",
+    "socket.io.esm.min.js.map",
+    "socket.io.msgpack.min.js",
+    "socket.io.msgpack.min.js.map",
+];
+
+/// The file without which there is no bundle, and which says the version.
+const MAIN: &str = "socket.io.js";
+
+/// Stands before the version in the first lines of the bundle.
+const BANNER: &str = "Socket.IO v";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-env-changed=FANFARE_CLIENT_BUNDLE");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let directory = match env::var_os("FANFARE_CLIENT_BUNDLE") {
+        Some(directory) => PathBuf::from(directory),
+        None => {
+            let directory = target_directory(&out).join("client-bundle");
+            // Cargo takes a path that does not exist for changed, and would build anew each time.
+            fs::create_dir_all(&directory)?;
+            directory
+        }
+    };
+    println!("cargo::rerun-if-changed={}", directory.display());
+    let source = if directory.join(MAIN).exists() {
+        bundle(&directory)?
+    } else if env::var_os("FANFARE_CLIENT_BUNDLE").is_some() {
+        return Err(format!("FANFARE_CLIENT_BUNDLE: no {MAIN} in {}", directory.display()).into());
+    } else {
+        "const VERSION: &str = \"\";\nconst FILES: &[(&str, &[u8])] = &[];\n".to_owned()
+    };
+    fs::write(out.join("client_bundle.rs"), source)?;
+    Ok(())
+}
+
+/// `target` of `target/debug/build/<package>/out`, also where it was moved or has a triple in it.
+fn target_directory(out: &Path) -> PathBuf {
+    let up = out.ancestors().find(|path| path.file_name().is_some_and(|name| name == "build"));
+    let profile = up.and_then(Path::parent);
+    let mut candidates = profile.into_iter().flat_map(Path::ancestors).skip(1).take(2);
+    let found = candidates.find(|path| path.join("CACHEDIR.TAG").exists());
+    found.map_or_else(|| out.to_owned(), Path::to_owned)
+}
+
+/// The Rust source of the constants `VERSION` and `FILES`.
+fn bundle(directory: &Path) -> Result<String, Box<dyn Error>> {
+    let main = directory.join(MAIN);
+    let version = version(&fs::read_to_string(&main)?)
+        .ok_or_else(|| format!("{} does not say its version: no `{BANNER}`", main.display()))?;
+    let mut source = format!("const VERSION: &str = {version:?};\n");
+    source.push_str("const FILES: &[(&str, &[u8])] = &[\n");
+    for name in FILES {
+        let path = directory.join(name);
+        if path.exists() {
+            let path = path.canonicalize()?;
+            println!("cargo::rerun-if-changed={}", path.display());
+            writeln!(source, "    ({name:?}, include_bytes!({:?})),", path.display().to_string())?;
+        }
+    }
+    source.push_str("];\n");
+    Ok(source)
+}
+
+/// The version in the first comment: ` * Socket.IO v4.8.4`.
+fn version(script: &str) -> Option<String> {
+    let (_, after) = script.lines().take(5).find_map(|line| line.split_once(BANNER))?;
+    let digits = after.trim();
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
+    (!digits.is_empty() && digits.chars().all(plain)).then(|| digits.to_owned())
+}

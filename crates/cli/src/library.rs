@@ -1,0 +1,140 @@
+//! The settings of the library, from those of the binary.
+
+use anyhow::Context;
+use fanfare::engineio::{self, Cookie, Cors};
+use fanfare::server::{ServerSettings, TlsSettings};
+use fanfare::{OutboxLimits, Settings as Library};
+
+use crate::settings::{Parser, Settings, Size, Transport};
+
+/// The settings of the real-time part.
+///
+/// # Errors
+///
+/// A value that the library does not take although the check of the settings let it pass.
+pub(crate) fn settings(from: &Settings) -> anyhow::Result<Library> {
+    let mut to = Library::default();
+    to.engine = engine(from)?;
+    to.path.clone_from(&from.path);
+    to.connect_timeout = from.connect_timeout.0;
+    to.parser = match from.parser {
+        Parser::Json => fanfare::Parser::Json,
+        Parser::Msgpack => fanfare::Parser::MsgPack,
+    };
+    to.message_compression = from.compression.websocket.map(bytes);
+    to.packet_limits.max_namespaces = count(from.limits.namespaces_per_connection);
+    to.packet_limits.max_attachments = count(from.limits.attachments);
+    to.packet_limits.max_connect_bytes = bytes(from.limits.auth);
+    to.outbox =
+        OutboxLimits { max_events: count(from.outbox.events), max_bytes: bytes(from.outbox.bytes) };
+    to.max_rooms = small(from.limits.rooms_per_socket);
+    to.max_running_handlers = small(from.limits.running_handlers);
+    to.max_sessions = count(from.limits.sessions);
+    to.body_deadline = from.http.body_timeout.0;
+    if let Some(shards) = from.shards {
+        to.shards = count(shards);
+    }
+    Ok(to)
+}
+
+/// The settings of the listener.
+pub(crate) fn server_settings(from: &Settings) -> ServerSettings {
+    let (limits, http) = (&from.limits, &from.http);
+    let files = from.tls.cert.clone().zip(from.tls.key.clone());
+    ServerSettings {
+        max_connections: count(limits.connections),
+        max_connections_per_address: count(limits.connections_per_ip),
+        limit_loopback: limits.count_loopback,
+        max_connections_per_second: small(limits.connections_per_second),
+        header_deadline: http.header_timeout.0,
+        idle_deadline: http.idle_timeout.0,
+        stall_deadline: http.stall_timeout.0,
+        max_header_bytes: bytes(http.max_header),
+        max_headers: count(http.max_headers),
+        tls: files.map(|(cert, key)| TlsSettings { cert, key }),
+        handshake_deadline: from.tls.handshake_timeout.0,
+        shutdown_grace: from.shutdown_grace.0,
+    }
+}
+
+fn engine(from: &Settings) -> anyhow::Result<engineio::Settings> {
+    let cookie = from.cookie.as_deref().map(Cookie::named).transpose().context("cookie")?;
+    Ok(engineio::Settings {
+        ping_interval: from.ping_interval.0,
+        ping_timeout: from.ping_timeout.0,
+        upgrade_timeout: from.upgrade_timeout.0,
+        close_timeout: from.close_timeout.0,
+        max_payload_bytes: bytes(from.max_payload),
+        max_packets_per_payload: count(from.limits.packets_per_request),
+        transports: engineio::Transports {
+            polling: from.transports.contains(&Transport::Polling),
+            websocket: from.transports.contains(&Transport::Websocket),
+        },
+        allow_upgrades: from.allow_upgrades,
+        allow_v3: from.allow_v3,
+        allow_jsonp: from.allow_jsonp,
+        cookie: cookie.map(|cookie| cookie.secure(from.tls.cert.is_some())),
+        cors: cors(from),
+        compression_threshold_bytes: from.compression.polling.map(bytes),
+        ..engineio::Settings::default()
+    })
+}
+
+fn cors(from: &Settings) -> Option<Cors> {
+    let origins = &from.cors.origins;
+    if origins.is_empty() {
+        return None;
+    }
+    let any = origins.iter().any(|origin| origin == "*");
+    let origins = if any {
+        engineio::cors::Origins::Any
+    } else {
+        engineio::cors::Origins::List(origins.clone())
+    };
+    Some(Cors { origins, credentials: from.cors.credentials, ..Cors::default() })
+}
+
+fn bytes(size: Size) -> usize {
+    count(size.0)
+}
+
+fn small(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn count(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    //! The defaults of the binary are those of the library: what its documentation says about
+    //! them holds here too.
+
+    use super::*;
+    use crate::settings::Inputs;
+
+    #[test]
+    fn the_defaults_of_the_binary_are_those_of_the_library() {
+        let defaults = Inputs::default().load().unwrap().settings;
+        let ours = settings(&defaults).unwrap();
+        assert_eq!(format!("{ours:#?}"), format!("{:#?}", Library::default()));
+        let ours = server_settings(&defaults);
+        assert_eq!(format!("{ours:#?}"), format!("{:#?}", ServerSettings::default()));
+    }
+
+    #[test]
+    fn cross_origin_rules_follow_the_list() {
+        use engineio::cors::Origins;
+        for (list, expected) in [
+            ("", None),
+            ("*", Some(Origins::Any)),
+            ("https://a.example,*", Some(Origins::Any)),
+            ("https://a.example", Some(Origins::List(vec!["https://a.example".to_owned()]))),
+        ] {
+            let environment = vec![("FANFARE_CORS_ORIGINS".to_owned(), list.into())];
+            let effective = Inputs { environment, ..Inputs::default() }.load().unwrap();
+            assert_eq!(cors(&effective.settings).map(|cors| cors.origins), expected, "{list}");
+        }
+    }
+}

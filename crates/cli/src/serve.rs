@@ -1,0 +1,120 @@
+//! `fanfare serve`: from the settings to a running server, and to its end.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::Context;
+use fanfare::server::{BindError, Bound};
+use fanfare::{Io, Server};
+
+use crate::api_key::{self, ApiKey};
+use crate::banner::Started;
+use crate::settings::Settings;
+use crate::stop::StopSignals;
+use crate::{app, bundle, library};
+
+/// Runs the server until it is asked to stop.
+///
+/// # Errors
+///
+/// Whatever keeps it from starting, in words for the person who started it.
+pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
+    let data = std::path::absolute(&settings.data)
+        .with_context(|| format!("the data directory {}", settings.data.display()))?;
+    api_key::prepare_directory(&data)?;
+    // Connections live on the library's threads: this one accepts them and waits for signals.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime could not be started")?;
+    runtime.block_on(serve(settings, &data))
+}
+
+async fn serve(settings: &Settings, data: &Path) -> anyhow::Result<()> {
+    let mut signals = StopSignals::listen().context("signals cannot be listened for")?;
+    let key = ApiKey::find(settings.api_key.as_ref(), settings.listen, data)?;
+    let io = Io::new(library::settings(settings)?)?;
+    let router = app::router(&io, settings, key.digest())?;
+    let server = Server::new(io, router).settings(library::server_settings(settings));
+    let bound = bind(&server, settings)?;
+    key.keep()?;
+    let bundle = bundle::version().filter(|_| settings.serve_client);
+    announce(
+        settings,
+        &Started {
+            address: bound.local_addr(),
+            encrypted: settings.tls.cert.is_some(),
+            path: &settings.path,
+            bundle,
+            data,
+            key: &key,
+        },
+    )?;
+    until_stopped(bound, settings, &mut signals).await
+}
+
+/// Serves until a signal comes, and then until all is delivered, the grace is over, or another
+/// signal says that nobody wants to wait.
+async fn until_stopped(
+    bound: Bound,
+    settings: &Settings,
+    signals: &mut StopSignals,
+) -> anyhow::Result<()> {
+    let (stop, stopping) = tokio::sync::oneshot::channel::<()>();
+    let serving = bound.serve(async move {
+        // Also when the sender is dropped, which it is not before it was used.
+        let _ = stopping.await;
+    });
+    tokio::pin!(serving);
+    tokio::select! {
+        ended = &mut serving => return ended.context("connections cannot be accepted"),
+        signal = signals.next() => {
+            tracing::info!(signal, grace = %settings.shutdown_grace, "stopping");
+        }
+    }
+    // The receiver lives as long as `serving`.
+    let _ = stop.send(());
+    tokio::select! {
+        ended = &mut serving => ended.context("the server did not end in order")?,
+        signal = signals.next() => {
+            tracing::warn!(signal, "stopped at once: asked a second time");
+            return Ok(());
+        }
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Takes the address, and says which setting is to blame if that fails.
+fn bind(server: &Server, settings: &Settings) -> anyhow::Result<Bound> {
+    server.bind(settings.listen).map_err(|error| {
+        let hint = match &error {
+            BindError::Tls(_) => "the settings are tls.cert and tls.key",
+            BindError::InUse(_) => "the setting is listen (--listen 127.0.0.1:0 takes a free port)",
+            _ => "the setting is listen",
+        };
+        anyhow::anyhow!("{error}\n  {hint}")
+    })
+}
+
+/// Says that the server runs: to people on the standard output, to machines in the log.
+fn announce(settings: &Settings, started: &Started<'_>) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    output.write_all(started.text().as_bytes())?;
+    output.flush()?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        address = %started.address,
+        encrypted = started.encrypted,
+        data = %started.data.display(),
+        "listening"
+    );
+    if settings.serve_client && started.bundle.is_none() {
+        tracing::warn!(
+            "built without the client bundle: {}/socket.io.js is answered 404; \
+             `cargo xtask bundle` before the build embeds it",
+            settings.path
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,64 @@
+#![cfg(all(test, unix))]
+//! How the running binary stops, and what it writes while it runs.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::Running;
+use testkit::{Client, Options, Transport};
+
+#[tokio::test]
+async fn a_signal_ends_connections_and_then_the_process_with_success() {
+    for (signal, transport) in [("TERM", Transport::WebSocket), ("INT", Transport::Polling)] {
+        let server = Running::start(&[]);
+        let client = Client::connect(server.url(), Options::over(transport)).await.unwrap();
+        server.signal(signal);
+        let (status, log) = tokio::task::spawn_blocking(|| server.ended()).await.unwrap();
+        assert_eq!(status.code(), Some(0), "{log}");
+        client.closed().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_published_before_the_signal_still_arrives() {
+    let server = Running::start(&[]);
+    let mut client = Client::connect(server.url(), Options::default()).await.unwrap();
+    for number in 0..100 {
+        assert_eq!(
+            server.publish(json!({"event": "e", "args": [number], "all": true})).await.status,
+            200
+        );
+    }
+    server.signal("TERM");
+    for number in 0..100 {
+        assert_eq!(client.next_event().await.unwrap().args, [json!(number)]);
+    }
+    let (status, _) = tokio::task::spawn_blocking(|| server.ended()).await.unwrap();
+    assert!(status.success());
+}
+
+#[tokio::test]
+async fn the_log_is_json_and_holds_no_secret_at_any_level() {
+    let data = tempfile::tempdir().unwrap();
+    let mut command =
+        support::fanfare(&["serve", "--listen", "127.0.0.1:0", "--log-level", "trace"]);
+    command.arg("--data").arg(data.path()).env("FANFARE_API_KEY", "canary-api-key-canary-api-key");
+    let server = Running::spawn(command, data.path());
+    let options = Options::default().auth(json!({"token": "canary-auth"}));
+    let client = Client::connect(server.url(), options).await.unwrap();
+    let sid = client.engine_sid().to_owned();
+    client.emit_with_ack("room:join", [json!({"roomId": "a b"})]).await.unwrap();
+    let wrong = server.publish_raw("canary-wrong-key", b"{\"event\":\"canary-event\"").await;
+    let right =
+        server.publish_raw("canary-api-key-canary-api-key", b"{\"event\":\"canary-event\"").await;
+    assert_eq!((wrong.status, right.status), (401, 400));
+    assert!(!server.banner().contains("canary"), "{}", server.banner());
+    server.signal("TERM");
+    let (_, log) = tokio::task::spawn_blocking(|| server.ended()).await.unwrap();
+    assert!(!log.contains("canary") && !log.contains(&sid), "{log}");
+    assert!(log.lines().count() >= 2, "a start and a stop:\n{log}");
+    for line in log.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert!(line["timestamp"].is_string() && line["level"].is_string(), "{line}");
+    }
+}

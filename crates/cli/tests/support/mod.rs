@@ -1,0 +1,154 @@
+//! The binary as a child process on a port of its own, and requests to it.
+
+#![allow(dead_code)] // each test file uses its part
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use testkit::{Request, Response};
+
+/// How long a start or a stop may take: far above what either needs.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The program, with an environment that holds none of our variables.
+pub(crate) fn fanfare(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("FANFARE_") {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// Runs the program to its end.
+pub(crate) fn run(command: &mut Command) -> Output {
+    command.output().unwrap()
+}
+
+/// The standard error output of a program that ended.
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A running server. It is killed when the test is over.
+pub(crate) struct Running {
+    child: Child,
+    banner: String,
+    url: String,
+    log: Option<JoinHandle<String>>,
+    _data: Option<tempfile::TempDir>,
+    data: PathBuf,
+}
+
+impl Running {
+    /// A server with a fresh data directory.
+    pub(crate) fn start(flags: &[&str]) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let mut running = Self::start_in(data.path(), flags);
+        running._data = Some(data);
+        running
+    }
+
+    /// A server on the given data directory, on a free port of 127.0.0.1.
+    pub(crate) fn start_in(data: &Path, flags: &[&str]) -> Self {
+        let mut command = fanfare(&["serve", "--listen", "127.0.0.1:0", "--data"]);
+        command.arg(data).args(flags);
+        Self::spawn(command, data)
+    }
+
+    /// Starts a command and reads its banner up to the line with the address.
+    pub(crate) fn spawn(mut command: Command, data: &Path) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut errors = child.stderr.take().unwrap();
+        let log = std::thread::spawn(move || {
+            let mut text = String::new();
+            // A broken pipe ends the log as the end of the process does.
+            let _ = errors.read_to_string(&mut text);
+            text
+        });
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut banner = String::new();
+        while !banner.ends_with("\"all\":true}'\n") {
+            if output.read_line(&mut banner).unwrap() == 0 {
+                let _ = child.wait();
+                panic!("the server ended before it listened:\n{banner}{}", log.join().unwrap());
+            }
+        }
+        let url =
+            banner.split_whitespace().find(|word| word.starts_with("http")).unwrap().to_owned();
+        Self { child, banner, url, log: Some(log), _data: None, data: data.to_owned() }
+    }
+
+    /// `http://127.0.0.1:<port>`.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What was printed at the start.
+    pub(crate) fn banner(&self) -> &str {
+        &self.banner
+    }
+
+    /// The generated API key.
+    pub(crate) fn key(&self) -> String {
+        std::fs::read_to_string(self.data.join("api_key")).unwrap().trim().to_owned()
+    }
+
+    /// Publishes with the right key.
+    pub(crate) async fn publish(&self, body: Value) -> Response {
+        self.publish_raw(&self.key(), body.to_string().as_bytes()).await
+    }
+
+    /// Publishes any bytes with any key.
+    pub(crate) async fn publish_raw(&self, key: &str, body: &[u8]) -> Response {
+        Request::new("POST", &format!("{}/v1/publish", self.url))
+            .header("Authorization", &format!("Bearer {key}"))
+            .header("Content-Type", "application/json")
+            .body(body.to_vec())
+            .send()
+            .await
+            .unwrap()
+    }
+
+    /// Sends a signal by its name.
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// Waits until the server has ended by itself: its status and its log.
+    pub(crate) fn ended(mut self) -> (ExitStatus, String) {
+        let begin = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(begin.elapsed() < PATIENCE, "the server does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let log = self.log.take().unwrap().join().unwrap();
+        (status, log)
+    }
+
+    /// Ends the server at once: its log.
+    pub(crate) fn killed(mut self) -> String {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.log.take().unwrap().join().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
