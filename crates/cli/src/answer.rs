@@ -52,39 +52,38 @@ impl Refusal {
 #[derive(Debug)]
 pub(crate) struct Refused {
     status: StatusCode,
-    refusal: Refusal,
-    header: Option<(HeaderName, &'static str)>,
+    refusal: Box<Refusal>,
+    allowed: Option<&'static str>,
 }
 
 impl Refused {
     /// A refusal with a status.
     pub(crate) fn new(status: StatusCode, refusal: Refusal) -> Self {
-        let header = match status {
-            StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer")),
-            StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, RETRY_AFTER)),
-            _ => None,
-        };
-        Self { status, refusal, header }
+        Self { status, refusal: Box::new(refusal), allowed: None }
     }
 
     /// A request with another method than those of the list, as the header `Allow` has it.
     pub(crate) fn method(allowed: &'static str) -> Self {
         let message = format!("The method is not one of this path; expected {allowed}.");
-        let refusal = Refusal::new("METHOD_NOT_ALLOWED", message);
-        let header = Some((header::ALLOW, allowed));
-        Self { status: StatusCode::METHOD_NOT_ALLOWED, refusal, header }
+        let refusal = Box::new(Refusal::new("METHOD_NOT_ALLOWED", message));
+        Self { status: StatusCode::METHOD_NOT_ALLOWED, refusal, allowed: Some(allowed) }
+    }
+
+    fn header(&self) -> Option<(HeaderName, &'static str)> {
+        match self.status {
+            StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer")),
+            StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, RETRY_AFTER)),
+            _ => self.allowed.map(|methods| (header::ALLOW, methods)),
+        }
     }
 }
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        tracing::debug!(
-            status = self.status.as_u16(),
-            code = self.refusal.code,
-            "a request was refused"
-        );
-        let mut response = json_response(self.status, &self.refusal.to_json(SystemTime::now()));
-        if let Some((name, value)) = self.header {
+        let (status, code) = (self.status, self.refusal.code);
+        tracing::debug!(status = status.as_u16(), code, "a request was refused");
+        let mut response = json_response(status, &self.refusal.to_json(SystemTime::now()));
+        if let Some((name, value)) = self.header() {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         response

@@ -4,6 +4,7 @@ use anyhow::Context;
 use fanfare::engineio::{self, Cookie, Cors};
 use fanfare::server::{ServerSettings, TlsSettings};
 use fanfare::{OutboxLimits, Settings as Library};
+use socketio::Limits as PacketLimits;
 
 use crate::settings::{Parser, Settings, Size, Transport};
 
@@ -13,28 +14,32 @@ use crate::settings::{Parser, Settings, Size, Transport};
 ///
 /// A value that the library does not take although the check of the settings let it pass.
 pub(crate) fn settings(from: &Settings) -> anyhow::Result<Library> {
-    let mut to = Library::default();
-    to.engine = engine(from)?;
-    to.path.clone_from(&from.path);
-    to.connect_timeout = from.connect_timeout.0;
-    to.parser = match from.parser {
-        Parser::Json => fanfare::Parser::Json,
-        Parser::Msgpack => fanfare::Parser::MsgPack,
-    };
-    to.message_compression = from.compression.websocket.map(bytes);
-    to.packet_limits.max_namespaces = count(from.limits.namespaces_per_connection);
-    to.packet_limits.max_attachments = count(from.limits.attachments);
-    to.packet_limits.max_connect_bytes = bytes(from.limits.auth);
-    to.outbox =
-        OutboxLimits { max_events: count(from.outbox.events), max_bytes: bytes(from.outbox.bytes) };
-    to.max_rooms = small(from.limits.rooms_per_socket);
-    to.max_running_handlers = small(from.limits.running_handlers);
-    to.max_sessions = count(from.limits.sessions);
-    to.body_deadline = from.http.body_timeout.0;
-    if let Some(shards) = from.shards {
-        to.shards = count(shards);
-    }
-    Ok(to)
+    let (limits, defaults) = (&from.limits, Library::default());
+    Ok(Library {
+        engine: engine(from)?,
+        path: from.path.clone(),
+        connect_timeout: from.connect_timeout.0,
+        parser: match from.parser {
+            Parser::Json => fanfare::Parser::Json,
+            Parser::Msgpack => fanfare::Parser::MsgPack,
+        },
+        message_compression: from.compression.websocket.map(bytes),
+        packet_limits: PacketLimits {
+            max_namespaces: count(limits.namespaces_per_connection),
+            max_attachments: count(limits.attachments),
+            max_connect_bytes: bytes(limits.auth),
+            ..defaults.packet_limits
+        },
+        outbox: OutboxLimits {
+            max_events: count(from.outbox.events),
+            max_bytes: bytes(from.outbox.bytes),
+        },
+        max_rooms: small(limits.rooms_per_socket),
+        max_running_handlers: small(limits.running_handlers),
+        max_sessions: count(limits.sessions),
+        body_deadline: from.http.body_timeout.0,
+        shards: from.shards.map_or(defaults.shards, count),
+    })
 }
 
 /// The settings of the listener.

@@ -1,22 +1,36 @@
-#![cfg(all(test, unix))]
+#![cfg(test)]
+#![cfg(unix)]
 //! How the running binary stops, and what it writes while it runs.
 
 mod support;
 
 use serde_json::{Value, json};
 use support::Running;
-use testkit::{Client, Options, Transport};
+use testkit::{Client, Options, Transport, http_get};
 
 #[tokio::test]
 async fn a_signal_ends_connections_and_then_the_process_with_success() {
     for (signal, transport) in [("TERM", Transport::WebSocket), ("INT", Transport::Polling)] {
-        let server = Running::start(&[]);
+        // A client that polls finds a closed port when the signal comes between two polls: then
+        // the server waits for it as long as the grace says.
+        let server = Running::start(&["--shutdown-grace", "500ms"]);
         let client = Client::connect(server.url(), Options::over(transport)).await.unwrap();
         server.signal(signal);
         let (status, log) = tokio::task::spawn_blocking(|| server.ended()).await.unwrap();
         assert_eq!(status.code(), Some(0), "{log}");
         client.closed().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_wait() {
+    let server = Running::start(&["--shutdown-grace", "1h"]);
+    // A session that nobody will ever poll: only the grace would end it.
+    let open = format!("{}/socket.io/?EIO=4&transport=polling", server.url());
+    assert_eq!(http_get(&open).await.unwrap().status, 200);
+    let ended = tokio::task::spawn_blocking(|| server.ended_by_signals("TERM"));
+    let (status, log) = ended.await.unwrap();
+    assert!(status.success() && log.contains("asked a second time"), "{log}");
 }
 
 #[tokio::test]

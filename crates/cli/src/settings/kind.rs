@@ -244,7 +244,7 @@ fn check_count(raw: &Raw, min: u64, max: u64) -> Result<Value, String> {
 
 fn check_quantity<T>(text: &str, min: T, max: T) -> Result<(), String>
 where
-    T: std::str::FromStr<Err = UnitError> + PartialOrd + fmt::Display,
+    T: std::str::FromStr<Err = UnitError> + PartialOrd + Copy + fmt::Display,
 {
     let quantity: T = text.parse().map_err(|error: UnitError| error.to_string())?;
     if quantity < min {
@@ -281,7 +281,7 @@ fn check_list(raw: &Raw, of: &Item, at_least: usize) -> Result<Value, String> {
 
 fn check_url_path(text: &str) -> Result<(), String> {
     require(text.starts_with('/'), "does not begin with `/`")?;
-    require(text.trim_matches('/') != "", "has no name after the `/`")?;
+    require(!text.trim_matches('/').is_empty(), "has no name after the `/`")?;
     require(!text.contains("//"), "has an empty part")?;
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"/-._~".contains(&b);
     require(text.bytes().all(allowed), "has a character other than letters, digits and /-._~")

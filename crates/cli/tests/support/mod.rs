@@ -1,5 +1,6 @@
 //! The binary as a child process on a port of its own, and requests to it.
 
+#![cfg(test)]
 #![allow(dead_code)] // each test file uses its part
 
 use std::io::{BufRead, BufReader, Read};
@@ -124,12 +125,23 @@ impl Running {
     }
 
     /// Waits until the server has ended by itself: its status and its log.
-    pub(crate) fn ended(mut self) -> (ExitStatus, String) {
+    pub(crate) fn ended(self) -> (ExitStatus, String) {
+        self.ended_while(|_| {})
+    }
+
+    /// Sends a signal again and again until the server has ended.
+    #[cfg(unix)]
+    pub(crate) fn ended_by_signals(self, name: &str) -> (ExitStatus, String) {
+        self.ended_while(|running| running.signal(name))
+    }
+
+    fn ended_while(mut self, meanwhile: impl Fn(&Self)) -> (ExitStatus, String) {
         let begin = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
+            meanwhile(&self);
             assert!(begin.elapsed() < PATIENCE, "the server does not end");
             std::thread::sleep(Duration::from_millis(10));
         };
