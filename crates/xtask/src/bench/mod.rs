@@ -111,7 +111,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for sentence in report::missed(&outcomes) {
         println!("GOAL MISSED: {sentence}");
     }
-    let path = report::write(&outcomes, mode.name(), prepare::project_root()?)?;
+    // A part must not pass for the whole.
+    let whole = options.only.is_none() && options.filter.is_none();
+    let name = if whole { mode.name().to_owned() } else { format!("{}-part", mode.name()) };
+    let path = report::write(&outcomes, &name, prepare::project_root()?)?;
     println!("every sample: {}", path.display());
     let faults: Vec<String> = outcomes.into_iter().flat_map(|outcome| outcome.faults).collect();
     if !faults.is_empty() {
