@@ -5,6 +5,7 @@ use super::{Incoming, answer, empty, on_session};
 use crate::Io;
 use crate::shard::{Op, Polled, Shard};
 use axum::response::Response;
+use bytes::Bytes;
 use engineio::{Address, PostForm, Refusal, Sid};
 use http::StatusCode;
 use std::rc::Rc;
@@ -71,14 +72,26 @@ pub(super) async fn post(mut incoming: Incoming, address: Address, form: PostFor
             return refuse_body(&incoming, fault);
         }
     };
-    let received =
-        on_session(&io, &address, move |shard, address| shard.post_received(address, form, &body));
-    let received = received.await;
+    let received = receive(&io, address, form, body).await;
     abandoned.tell = None;
     match received {
         Ok(()) => incoming.with_cors(answer::posted()),
         Err(refusal) => incoming.refuse(&refusal),
     }
+}
+
+/// Hands a body to its session. As a task of its own, so that what a packet brings about is done
+/// before the next packet is handled.
+async fn receive(io: &Io, address: Address, form: PostForm, body: Bytes) -> Result<(), Refusal> {
+    let (reply, received) = oneshot::channel();
+    io.shard(address.sid.shard()).push(Op::run(move |shard| {
+        let shard = shard.clone();
+        tokio::task::spawn_local(async move {
+            // The request may have been given up meanwhile.
+            let _ = reply.send(shard.post_received(&address, form, &body));
+        });
+    }));
+    received.await.unwrap_or(Err(Refusal::UnknownSession))
 }
 
 fn refuse_body(incoming: &Incoming, fault: BodyFault) -> Response {

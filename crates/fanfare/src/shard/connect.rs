@@ -59,22 +59,19 @@ impl Shard {
             };
             self.io.inner().counters.rejected("namespace_refused");
             if self.release(socket.key()) {
-                self.refuse(session, name, refused);
+                self.refuse(session, name, &refused);
             }
             return;
         }
-        self.in_order(move |shard| {
-            if !shard.settle(&socket) {
-                return;
-            }
+        self.catch_up();
+        if self.settle(&socket) {
             for handler in &core.handlers.load_full().connect {
-                shard.start(&socket, || Some(handler(socket.clone())));
+                self.start(&socket, || Some(handler(socket.clone())));
             }
-        });
+        }
     }
 
-    /// Does something behind everything that was asked of the shard before, so that one who is
-    /// told of it was told of all that came earlier.
+    /// Does something behind everything that was asked of the shard before.
     pub(crate) fn in_order(&self, act: impl FnOnce(&Rc<Shard>) + Send + 'static) {
         self.io.shard(self.index).push(Op::run(act));
     }
@@ -150,39 +147,38 @@ impl Shard {
         state.queue(session_key, answer, None);
         socket.set_connected(true);
         Counters::add(&self.io.inner().counters.sockets_connected, 1);
+        drop(guard);
+        self.wake();
         true
     }
 
-    fn refuse(&self, key: SessionKey, name: &socketio::Namespace, refused: Refused) {
-        let name = name.clone();
-        self.in_order(move |shard| {
-            let data = refused.data.as_ref().map(ToString::to_string);
-            let error = ConnectError { message: &refused.message, data: data.as_deref() };
-            shard.answer_refused(key, &name, |parser, version, name| {
-                socketio::encode_connect_error(parser, version, name, &error)
-            });
+    fn refuse(self: &Rc<Self>, key: SessionKey, name: &socketio::Namespace, refused: &Refused) {
+        let data = refused.data.as_ref().map(ToString::to_string);
+        let error = ConnectError { message: &refused.message, data: data.as_deref() };
+        self.answer_refused(key, name, |parser, version| {
+            socketio::encode_connect_error(parser, version, name, &error)
         });
     }
 
-    fn refuse_unknown(&self, key: SessionKey, name: &socketio::Namespace) {
-        let name = name.clone();
-        self.in_order(move |shard| {
-            shard.answer_refused(key, &name, |parser, _, name| {
-                socketio::encode_invalid_namespace(parser, name)
-            });
+    fn refuse_unknown(self: &Rc<Self>, key: SessionKey, name: &socketio::Namespace) {
+        self.answer_refused(key, name, |parser, _| {
+            socketio::encode_invalid_namespace(parser, name)
         });
     }
 
     fn answer_refused(
-        &self,
+        self: &Rc<Self>,
         key: SessionKey,
         name: &socketio::Namespace,
-        encode: impl FnOnce(Parser, Version, &socketio::Namespace) -> Encoded,
+        encode: impl FnOnce(Parser, Version) -> Encoded,
     ) {
+        self.catch_up();
         let mut state = self.state.borrow_mut();
         let Some(session) = state.sessions.get_mut(key) else { return };
         session.connection.refused(name);
-        let packet = encode(self.io.settings().parser, session.connection.version(), name);
+        let packet = encode(self.io.settings().parser, session.connection.version());
         state.queue(key, packet, None);
+        drop(state);
+        self.wake();
     }
 }

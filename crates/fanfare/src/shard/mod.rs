@@ -84,6 +84,9 @@ pub(crate) struct Shard {
     /// What connections read into, one after the other.
     pub(crate) read_buffer: RefCell<Box<[u8]>>,
     pub(crate) frame_limits: websocket::Limits,
+    catching_up: Cell<bool>,
+    /// An empty list whose capacity is used again.
+    spare: Cell<Vec<Op>>,
     stopped: Cell<bool>,
 }
 
@@ -103,17 +106,26 @@ impl Shard {
     }
 
     /// One tick: operations, deadlines, writing.
-    fn tick(self: &Rc<Self>, cx: &mut Context<'_>, scratch: &mut Vec<Op>) -> Poll<()> {
-        let inbox = self.io.shard(self.index);
-        inbox.listen(cx.waker());
-        let mut ops = inbox.take(std::mem::take(scratch));
-        for op in ops.drain(..) {
-            self.apply(op);
-        }
-        *scratch = ops;
+    fn tick(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.io.shard(self.index).listen(cx.waker());
+        self.catch_up();
         self.expire(cx);
         self.flush();
         if self.stopped.get() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Does what was asked of the shard so far. To be called before a client is told something
+    /// that must come behind it; does nothing if that is being done at this moment.
+    pub(crate) fn catch_up(self: &Rc<Self>) {
+        if self.catching_up.replace(true) {
+            return;
+        }
+        let mut ops = self.io.shard(self.index).take(self.spare.take());
+        for op in ops.drain(..) {
+            self.apply(op);
+        }
+        self.spare.set(ops);
+        self.catching_up.set(false);
     }
 
     fn apply(self: &Rc<Self>, op: Op) {
@@ -185,8 +197,9 @@ async fn run(io: Io, index: u8) {
         state: RefCell::new(state),
         read_buffer: RefCell::new(vec![0; READ_BUFFER_BYTES].into_boxed_slice()),
         frame_limits,
+        catching_up: Cell::new(false),
+        spare: Cell::default(),
         stopped: Cell::new(false),
     });
-    let mut scratch = Vec::new();
-    std::future::poll_fn(|cx| shard.tick(cx, &mut scratch)).await;
+    std::future::poll_fn(|cx| shard.tick(cx)).await;
 }
