@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// When to try again what came at a bad moment, in seconds.
@@ -34,18 +35,33 @@ impl Refusal {
         self
     }
 
-    /// `{ok: false, error: {code, message, details, timestamp}}`, with the time as ISO 8601 in UTC.
-    pub(crate) fn to_json(&self, now: SystemTime) -> Value {
-        json!({
-            "ok": false,
-            "error": {
-                "code": self.code,
-                "message": self.message,
-                "details": self.details,
-                "timestamp": humantime::format_rfc3339_millis(now).to_string(),
-            }
-        })
+    /// What is sent: `{ok: false, error: {code, message, details, timestamp}}`, with the time as
+    /// ISO 8601 in UTC.
+    pub(crate) fn answer(&self, now: SystemTime) -> RefusalAnswer<'_> {
+        let timestamp = humantime::format_rfc3339_millis(now).to_string();
+        let error = ErrorAnswer {
+            code: self.code,
+            message: &self.message,
+            details: &self.details,
+            timestamp,
+        };
+        RefusalAnswer { ok: false, error }
     }
+}
+
+/// A refusal as it is sent, in this order.
+#[derive(Debug, Serialize)]
+pub(crate) struct RefusalAnswer<'a> {
+    ok: bool,
+    error: ErrorAnswer<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorAnswer<'a> {
+    code: &'static str,
+    message: &'a str,
+    details: &'a Value,
+    timestamp: String,
 }
 
 /// A refusal over HTTP, with the headers that belong to its status.
@@ -82,7 +98,7 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let (status, code) = (self.status, self.refusal.code);
         tracing::debug!(status = status.as_u16(), code, "a request was refused");
-        let mut response = json_response(status, &self.refusal.to_json(SystemTime::now()));
+        let mut response = json_response(status, &self.refusal.answer(SystemTime::now()));
         if let Some((name, value)) = self.header() {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
@@ -91,9 +107,18 @@ impl IntoResponse for Refused {
 }
 
 /// An answer in JSON that nobody may keep.
-pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response {
-    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    (status, headers, body.to_string()).into_response()
+pub(crate) fn json_response(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_string(body) {
+        Ok(body) => {
+            let headers =
+                [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+            (status, headers, body).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written as JSON: a bug");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -105,14 +130,9 @@ mod tests {
     #[test]
     fn a_refusal_has_code_message_details_and_the_time_in_utc() {
         let refusal = Refusal::new("INVALID_ROOM", "The name is empty.").with(json!({"max": 255}));
-        let text =
-            refusal.to_json(UNIX_EPOCH + Duration::from_millis(1_795_187_735_553)).to_string();
-        let expected = json!({"ok": false, "error": {
-            "code": "INVALID_ROOM",
-            "message": "The name is empty.",
-            "details": {"max": 255},
-            "timestamp": "2026-11-20T15:15:35.553Z",
-        }});
-        assert_eq!(text, expected.to_string());
+        let now = UNIX_EPOCH + Duration::from_millis(1_795_187_735_553);
+        let text = serde_json::to_string(&refusal.answer(now)).unwrap();
+        let expected = r#"{"ok":false,"error":{"code":"INVALID_ROOM","message":"The name is empty.","details":{"max":255},"timestamp":"2026-11-20T15:15:35.553Z"}}"#;
+        assert_eq!(text, expected);
     }
 }

@@ -206,7 +206,10 @@ pub(crate) fn prepare_directory(path: &Path) -> Result<(), KeyError> {
 fn read(path: &Path) -> Result<Option<Secret>, KeyError> {
     let failed = |error| KeyError::File { path: path.to_owned(), what: "read", error };
     let size = match fs::metadata(path) {
-        Ok(metadata) => metadata.len(),
+        Ok(metadata) => {
+            warn_if_readable(path, &metadata);
+            metadata.len()
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
     };
@@ -220,6 +223,17 @@ fn read(path: &Path) -> Result<Option<Secret>, KeyError> {
         return Err(no_key());
     }
     Ok(Some(Secret::new(key.to_owned())))
+}
+
+/// A copied or restored file easily gets other permissions than ours had.
+fn warn_if_readable(path: &Path, metadata: &fs::Metadata) {
+    #[cfg(unix)]
+    if std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0 {
+        let path = path.display();
+        tracing::warn!(%path, "other users may read the API key: chmod 600 is missing");
+    }
+    #[cfg(not(unix))]
+    let _ = (path, metadata);
 }
 
 fn generate() -> Result<Secret, KeyError> {

@@ -96,3 +96,20 @@ fn stats(io: &Io, key: &KeyDigest, method: &Method, headers: &HeaderMap) -> Resp
 async fn not_found() -> Refused {
     Refused::new(StatusCode::NOT_FOUND, Refusal::new("NOT_FOUND", "There is nothing at this path."))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_stops_says_that_it_is_draining() {
+        for (method, draining, expected) in [
+            (Method::GET, false, StatusCode::OK),
+            (Method::HEAD, false, StatusCode::OK),
+            (Method::GET, true, StatusCode::SERVICE_UNAVAILABLE),
+            (Method::POST, false, StatusCode::METHOD_NOT_ALLOWED),
+        ] {
+            assert_eq!(health(&method, draining).status(), expected, "{method} {draining}");
+        }
+    }
+}

@@ -37,7 +37,7 @@ impl Started<'_> {
         } else {
             format!(", {{ path: \"{}\" }}", self.path)
         };
-        let _ = writeln!(text, "  clients    io(\"{near}\"{options})");
+        let _ = writeln!(text, "  connect    io(\"{near}\"{options})");
         let _ = match self.bundle {
             Some(version) => {
                 writeln!(text, "  client     {near}{}/socket.io.js (version {version})", self.path)
@@ -125,7 +125,7 @@ mod tests {
         let expected = r#"
   Fanfare 0.1.0 is listening on http://127.0.0.1:3000
 
-  clients    io("http://127.0.0.1:3000")
+  connect    io("http://127.0.0.1:3000")
   client     http://127.0.0.1:3000/socket.io/socket.io.js (version 4.8.4)
   health     http://127.0.0.1:3000/health
   data       DATA

@@ -3,10 +3,11 @@
 use std::time::SystemTime;
 
 use fanfare::{Ack, Args, JoinError, Namespace, Socket};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::answer::Refusal;
-use crate::rooms::{self, ROOM_FORM};
+use crate::rooms::{self, NotJoinable, ROOM_FORM};
 
 /// Lets the clients of a namespace join and leave rooms.
 pub(crate) fn serve(namespace: &Namespace) {
@@ -39,11 +40,17 @@ fn wanted(args: &Args) -> Result<String, Refusal> {
         let refusal = Refusal::new("INVALID_ROOM", message);
         return Err(refusal.with(json!({ "field": "roomId", "expected": "{roomId: <name>}" })));
     };
-    rooms::check_joinable(&room).map_err(|why| {
-        Refusal::new(why.code(), format!("The room is not for clients to join or leave: {why}."))
-            .with(json!({ "field": "roomId", "expected": ROOM_FORM }))
-    })?;
-    Ok(room)
+    match rooms::check_joinable(&room) {
+        Ok(()) => Ok(room),
+        Err(NotJoinable::Name(why)) => {
+            Err(Refusal::new("INVALID_ROOM", format!("This is no name of a room: {why}."))
+                .with(json!({ "field": "roomId", "expected": ROOM_FORM })))
+        }
+        Err(why) => {
+            let message = format!("Clients do not join or leave this room by themselves: {why}.");
+            Err(Refusal::new("ROOM_NOT_JOINABLE", message).with(json!({ "field": "roomId" })))
+        }
+    }
 }
 
 async fn join_room(socket: &Socket, room: &str) -> Result<(), Refusal> {
@@ -63,15 +70,20 @@ async fn join_room(socket: &Socket, room: &str) -> Result<(), Refusal> {
 }
 
 fn send(ack: Ack, answer: Result<String, Refusal>) {
-    ack.send(match answer {
-        Ok(room) => json!({ "ok": true, "room": room }),
-        Err(refusal) => refused(&refusal),
-    });
+    match answer {
+        Ok(room) => ack.send((Done { ok: true, room },)),
+        Err(refusal) => {
+            tracing::debug!(code = refusal.code, "a client may not join or leave a room");
+            ack.send((refusal.answer(SystemTime::now()),));
+        }
+    }
 }
 
-fn refused(refusal: &Refusal) -> Value {
-    tracing::debug!(code = refusal.code, "a client may not join or leave a room");
-    refusal.to_json(SystemTime::now())
+/// The answer to who joined or left.
+#[derive(Debug, Serialize)]
+struct Done {
+    ok: bool,
+    room: String,
 }
 
 #[cfg(test)]

@@ -47,16 +47,6 @@ pub(crate) enum NotJoinable {
     SocketId,
 }
 
-impl NotJoinable {
-    /// The code in the answer.
-    pub(crate) fn code(self) -> &'static str {
-        match self {
-            Self::Name(_) => "INVALID_ROOM",
-            Self::User | Self::SocketId => "ROOM_NOT_JOINABLE",
-        }
-    }
-}
-
 /// Checks the name of a room.
 ///
 /// # Errors

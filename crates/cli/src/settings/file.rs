@@ -79,7 +79,9 @@ fn unknown_key(name: String, given_in: Source) -> Problem {
         .filter_map(|setting| setting.key.split_once('.'))
         .map(|(section, _)| section)
         .collect();
-    let keys = all().map(|setting| setting.key).chain(sections);
+    let keys = all()
+        .map(|setting| setting.key)
+        .chain(sections.into_iter().filter(|_| !name.contains('.')));
     let mut near: Vec<String> = from_node(&name).into_iter().map(str::to_owned).collect();
     let last = name.rsplit('.').next().unwrap_or(&name);
     let elsewhere =
@@ -89,7 +91,15 @@ fn unknown_key(name: String, given_in: Source) -> Problem {
             near.push(candidate.to_owned());
         }
     }
-    Problem::UnknownName { name, given_in, nearest: near }
+    let known = known_beside(&name);
+    Problem::UnknownName { name, given_in, nearest: near, known }
+}
+
+/// The keys of the table that a name stands in.
+fn known_beside(name: &str) -> Vec<String> {
+    let table = |key: &str| key.rsplit_once('.').map(|(table, _)| table.to_owned());
+    let beside = all().map(|setting| setting.key).filter(|key| table(key) == table(name));
+    beside.map(str::to_owned).collect()
 }
 
 fn raw_of(value: &Spanned<DeValue<'_>>) -> Raw {

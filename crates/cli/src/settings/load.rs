@@ -236,11 +236,9 @@ fn from_environment(environment: &[(String, OsString)], problems: &mut Vec<Probl
             None => {
                 let near = nearest(name, known.iter().map(|(env, _)| env.as_str()));
                 let nearest = near.into_iter().map(str::to_owned).collect();
-                problems.push(Problem::UnknownName {
-                    name: name.clone(),
-                    given_in: source,
-                    nearest,
-                });
+                let known = known.iter().map(|(env, _)| env.clone()).collect();
+                let name = name.clone();
+                problems.push(Problem::UnknownName { name, given_in: source, nearest, known });
             }
         }
     }
@@ -404,6 +402,13 @@ mod tests {
             vec![],
             "a setting is not right\n\n  tls.cert, tls.key: one is set and the other is not\n    \
              do this   set both to serve https, or none\n",
+        );
+        check(
+            "[outbox]\nzzz = 1\n",
+            &[],
+            vec![],
+            "a setting is not right\n\n  outbox.zzz: there is no such setting\n    \
+             given in  FILE, line 2\n    accepted  outbox.events, outbox.bytes\n",
         );
         check(
             "listen = = 1\n",

@@ -37,7 +37,9 @@ pub(crate) enum Problem {
         accepted: String,
     },
     /// A name that is no setting.
-    #[error("{name}: there is no such setting\n    given in  {given_in}\n    {}", hint(.nearest))]
+    #[error(
+        "{name}: there is no such setting\n    given in  {given_in}\n    {}", hint(.nearest, .known)
+    )]
     UnknownName {
         /// The name as it was found.
         name: String,
@@ -45,6 +47,8 @@ pub(crate) enum Problem {
         given_in: Source,
         /// The settings with similar names.
         nearest: Vec<String>,
+        /// All names that could stand in this place.
+        known: Vec<String>,
     },
     /// Two settings that contradict each other, or one that misses its companion.
     #[error("{keys}: {why}\n    do this   {remedy}")]
@@ -138,9 +142,9 @@ fn plain(name: &str) -> String {
     name.chars().filter(|c| !"._- ".contains(*c)).take(longest).collect::<String>().to_lowercase()
 }
 
-fn hint(nearest: &[String]) -> String {
+fn hint(nearest: &[String], known: &[String]) -> String {
     if nearest.is_empty() {
-        "see all   fanfare config".to_owned()
+        format!("accepted  {}", known.join(", "))
     } else {
         format!("perhaps   {}", nearest.join(", "))
     }
