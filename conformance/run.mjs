@@ -85,7 +85,7 @@ async function play(chosen, servers) {
   const testNamePatterns = options.grep ? [new RegExp(options.grep)] : undefined;
   const worker = async () => {
     for (let file = waiting.shift(); file; file = waiting.shift()) {
-      await report.follow(file, run({ files: [join(here, file)], testNamePatterns }));
+      await report.follow(file, run({ files: [join(here, file)], testNamePatterns, forceExit: true }));
     }
   };
   await Promise.all(Array.from({ length: FILES_AT_ONCE }, worker));

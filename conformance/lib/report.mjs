@@ -31,7 +31,7 @@ export class Report {
   #passed(counts, file, data) {
     if (data.skip !== undefined && data.skip !== false) counts.skipped += 1;
     else if (isLeaf(data)) counts.passed += 1;
-    if (this.verbose && isLeaf(data)) console.log(`ok   ${file}: ${data.name}`);
+    if (this.verbose && isLeaf(data)) console.log(`ok   ${file}: ${data.name} (${Math.round(data.details.duration_ms)} ms)`);
   }
 
   #failed(counts, file, data) {

@@ -1,6 +1,6 @@
 // What every test file needs: its server, a deadline on every wait, and a tidy end.
 import { describe, it } from "node:test";
-import { targetOf } from "./server.mjs";
+import { serverCommand, targetOf } from "./server.mjs";
 
 /** How long an answer may take before a case fails; far above what a loaded machine needs. */
 export const ANSWER_MS = 5_000;
@@ -12,6 +12,15 @@ export function suite(title, configuration, body) {
   const skip = target ? false : `no server with the configuration ${configuration} was given`;
   describe(title, { skip }, () => {
     if (target) body(target);
+  });
+}
+
+/** A group of cases that start servers of their own with the command they are given. */
+export function suiteOfServers(title, body) {
+  const command = serverCommand();
+  const skip = command ? false : "an address was given, not a command that starts a server";
+  describe(title, { skip }, () => {
+    if (command) body(command);
   });
 }
 
