@@ -4,6 +4,7 @@ import { createServer } from "node:http";
 import { parseArgs } from "node:util";
 import { Server } from "socket.io";
 import * as msgpackParser from "socket.io-msgpack-parser";
+import { addClientSuite, HANDSHAKE_DELAY_MS } from "./client-suite/behaviours.mjs";
 import { addNamespaces } from "./lib/reference-behaviours.mjs";
 
 const { values: flags } = parseArgs({
@@ -24,6 +25,7 @@ const { values: flags } = parseArgs({
     "initial-packet": { type: "string" },
     "http-compression": { type: "boolean", default: false },
     "per-message-deflate": { type: "boolean", default: false },
+    "client-suite": { type: "boolean", default: false },
   },
 });
 
@@ -36,7 +38,8 @@ const http = createServer((request, response) => {
 // A handshake with `?refuse` is refused; what the parameter holds becomes the message.
 function allowRequest(request, decide) {
   const refuse = new URL(request.url, "http://localhost").searchParams.get("refuse");
-  decide(refuse || null, refuse === null);
+  const wait = flags["client-suite"] ? HANDSHAKE_DELAY_MS : 0;
+  setTimeout(decide, wait, refuse || null, refuse === null);
 }
 
 const io = new Server(http, {
@@ -58,7 +61,8 @@ const io = new Server(http, {
   ...(flags.parser === "msgpack" ? { parser: msgpackParser.default ?? msgpackParser } : {}),
 });
 
-addNamespaces(io);
+if (flags["client-suite"]) addClientSuite(io);
+else addNamespaces(io);
 
 http.listen(Number(flags.port), flags.host, () => {
   const { address, port } = http.address();
