@@ -2,6 +2,8 @@
 //!
 //! Prints one line of JSON, `{"port": .., "pid": ..}`, when it is ready.
 
+#![allow(clippy::print_stdout, reason = "its address is its output")]
+
 use anyhow::Result;
 use clap::Parser;
 use fanfare::{Ack, Args, Io, Server, Socket};
@@ -29,10 +31,9 @@ async fn main() -> Result<()> {
         })
         .on("publish", |socket: Socket, args: Args, ack: Ack| async move {
             // The payload is relayed as it came.
-            if let Ok((room, payload)) = args.parse::<(String, Box<RawValue>)>() {
-                if socket.io().to(room).emit("event", (payload,)).is_ok() {
-                    ack.send(());
-                }
+            let Ok((room, payload)) = args.parse::<(String, Box<RawValue>)>() else { return };
+            if socket.io().to(room).emit("event", (payload,)).is_ok() {
+                ack.send(());
             }
         })
         .on("echo", |_: Socket, args: Args, ack: Ack| async move { ack.send(args) });

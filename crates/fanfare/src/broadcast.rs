@@ -221,7 +221,7 @@ impl Broadcast {
 
     fn target(&self) -> Result<Target, EmitError> {
         match &self.error {
-            Some(BadTarget::Name(error)) => return Err(error.clone().into()),
+            Some(BadTarget::Name(error)) => return Err((*error).into()),
             Some(BadTarget::NoRooms) => return Err(EmitError::NoRooms),
             None => {}
         }

@@ -64,8 +64,9 @@ impl Counters {
         counter.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Counts something refused.
-    pub(crate) fn rejected(&self, reason: &'static str) {
+    /// Counts something refused. The application counts its own refusals beside the server's; the
+    /// reasons are words of the program, never of a client, so that they stay few.
+    pub fn rejected(&self, reason: &'static str) {
         count(&self.rejected, reason);
     }
 

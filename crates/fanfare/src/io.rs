@@ -34,7 +34,7 @@ pub(crate) struct Inner {
     settings: Settings,
     /// What of the settings a Socket.IO connection needs.
     pub(crate) socketio: Arc<socketio::Settings>,
-    inboxes: Box<[Arc<Inbox>]>,
+    inboxes: Inboxes,
     /// The namespace `/`: asked for so often that it has a place of its own.
     main: Arc<NamespaceCore>,
     registry: RwLock<Registry>,
@@ -47,6 +47,30 @@ pub(crate) struct Inner {
     allow: ArcSwapOption<Allow>,
     http: HttpConnections,
     closing: AtomicBool,
+}
+
+/// The way to each shard. There is at least one.
+struct Inboxes {
+    first: Arc<Inbox>,
+    others: Box<[Arc<Inbox>]>,
+}
+
+impl Inboxes {
+    fn new(count: usize) -> Self {
+        let others = (1..count).map(|_| Arc::default()).collect();
+        Inboxes { first: Arc::default(), others }
+    }
+
+    fn get(&self, index: u8) -> Option<&Arc<Inbox>> {
+        match usize::from(index).checked_sub(1) {
+            None => Some(&self.first),
+            Some(other) => self.others.get(other),
+        }
+    }
+
+    fn len(&self) -> usize {
+        1 + self.others.len()
+    }
 }
 
 #[derive(Default)]
@@ -103,6 +127,9 @@ pub enum BuildError {
     Path(String),
 }
 
+/// How often a closing server looks whether its connections have ended.
+const DRAIN_CHECK: Duration = Duration::from_millis(10);
+
 /// The most shards there can be.
 const MAX_SHARDS: usize = 64;
 
@@ -122,14 +149,13 @@ impl Io {
             return Err(BuildError::Path(settings.path));
         }
         settings.path = path.to_owned();
-        let inboxes: Box<[_]> = (0..count).map(|_| Arc::new(Inbox::default())).collect();
         let main = NamespaceCore::new(socketio::Namespace::root(), 0, false, Arc::default());
         let mut registry = Registry::default();
         registry.by_name.insert("/".into(), Entry { core: main.clone(), users: 0 });
         let io = Io(Arc::new(Inner {
             socketio: Arc::new(settings.socketio()),
             settings,
-            inboxes,
+            inboxes: Inboxes::new(count),
             main,
             registry: RwLock::new(registry),
             next_namespace: AtomicU32::new(1),
@@ -186,11 +212,11 @@ impl Io {
 
     pub(crate) fn shard(&self, index: u8) -> &Arc<Inbox> {
         // Indices come from `shard_indices`, or were checked by `has_shard`.
-        self.0.inboxes.get(usize::from(index)).unwrap_or_else(|| &self.0.inboxes[0])
+        self.0.inboxes.get(index).unwrap_or(&self.0.inboxes.first)
     }
 
     pub(crate) fn has_shard(&self, index: u8) -> bool {
-        usize::from(index) < self.0.inboxes.len()
+        self.0.inboxes.get(index).is_some()
     }
 
     /// Runs a future on a shard's thread.
@@ -217,7 +243,7 @@ impl Io {
 
     /// Whether every shard can take another broadcast.
     pub(crate) fn has_room(&self) -> bool {
-        self.0.inboxes.iter().all(|inbox| inbox.has_room())
+        self.shard_indices().all(|index| self.shard(index).has_room())
     }
 
     /// Runs something on each shard, in order with what was done before. Done when the future is,
@@ -439,14 +465,20 @@ impl Io {
         if self.0.closing.swap(true, Ordering::AcqRel) {
             return;
         }
-        self.0.http.begin_closing();
         self.run_on_all(|| |shard| shard.close_all()).await;
         let drained = async {
-            while self.0.sessions.load(Ordering::Acquire) > 0 || self.0.http.open() > 0 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
+            // Clients that poll come once more to be told; then nobody has a reason to come.
+            while self.0.sessions.load(Ordering::Acquire) > 0 {
+                tokio::time::sleep(DRAIN_CHECK).await;
+            }
+            self.0.http.begin_closing();
+            while self.0.http.open() > 0 {
+                tokio::time::sleep(DRAIN_CHECK).await;
             }
         };
-        if tokio::time::timeout(grace, drained).await.is_err() {
+        let in_time = tokio::time::timeout(grace, drained).await.is_ok();
+        self.0.http.begin_closing();
+        if !in_time {
             tracing::warn!("some connections did not take everything before the deadline");
         }
         self.run_on_all(|| |shard| shard.stop()).await;

@@ -15,7 +15,7 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// How packets are encoded; the clients must use the same. Default: JSON.
     pub parser: Parser,
-    /// Messages of at least this many bytes are compressed on WebSockets whose client offers
+    /// Messages of at least this many bytes are compressed for clients on WebSocket that offer
     /// permessage-deflate. Default: `None`, never: it costs far more CPU than it saves.
     pub message_compression: Option<usize>,
     /// Limits on packets: attachments, namespaces, the size of `auth`. The size of a packet is

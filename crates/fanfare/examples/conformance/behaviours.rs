@@ -59,7 +59,7 @@ fn rest(args: &Args, skip: usize) -> Args {
 
 fn report(sent: Result<(), EmitError>) {
     if let Err(error) = sent {
-        eprintln!("not sent: {error}");
+        tracing::error!(%error, "not sent");
     }
 }
 
@@ -130,7 +130,9 @@ fn messages(namespace: &Namespace) {
             let auth: Value = socket.auth().unwrap_or_default();
             let mut handshake = socket.handshake().to_json(&auth);
             let transport = socket.transport().await.map(Transport::as_str);
-            handshake["transport"] = json!(transport);
+            if let Some(fields) = handshake.as_object_mut() {
+                fields.insert("transport".to_owned(), json!(transport));
+            }
             ack.send(handshake);
         })
         .on("seen", |socket: Socket, (): (), ack: Ack| async move {
@@ -165,7 +167,7 @@ fn rooms(namespace: &Namespace) {
         })
         .on("leave", |socket: Socket, (room,): (String,), ack: Ack| async move {
             if let Err(error) = socket.leave(room) {
-                eprintln!("not left: {error}");
+                tracing::error!(%error, "not left");
             }
             ack.send(());
         })

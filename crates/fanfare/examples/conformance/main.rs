@@ -1,6 +1,8 @@
 //! The server that the conformance suites are run against: `conformance/README.md` says what it
 //! does, event by event. Its twin for the reference is `conformance/reference-server.mjs`.
 
+#![allow(clippy::print_stdout, reason = "its address is its output")]
+
 mod behaviours;
 
 use anyhow::Result;

@@ -156,10 +156,10 @@ async fn open(incoming: Incoming, opening: engineio::Opening) -> Response {
         return incoming.with_cors(answer::unavailable());
     };
     let mut answer = answer::payload(payload, accepted.jsonp.as_ref());
-    if let Some(cookie) = &io.settings().engine.cookie {
-        if let Ok(value) = cookie.header_value(&sid).parse() {
-            answer.headers_mut().insert(header::SET_COOKIE, value);
-        }
+    if let Some(cookie) = &io.settings().engine.cookie
+        && let Ok(value) = cookie.header_value(&sid).parse()
+    {
+        answer.headers_mut().insert(header::SET_COOKIE, value);
     }
     incoming.with_cors(answer)
 }

@@ -107,8 +107,9 @@ impl Bound {
 
     /// Accepts connections until `shutdown` is done or [`Io::close`](crate::Io::close) is called.
     ///
-    /// Then the port is closed, requests that were begun are answered, sockets are told "server
-    /// shutting down" and the [`Io`](crate::Io) is closed. What is not done after
+    /// Then sockets are told "server shutting down", for which clients that poll come once more;
+    /// new sessions are answered 503. When the last session has ended the port is closed and
+    /// requests that were begun are answered. What is not done after
     /// [`shutdown_grace`](super::ServerSettings::shutdown_grace) is cut.
     ///
     /// # Errors
@@ -120,12 +121,19 @@ impl Bound {
         let io = serving.io().clone();
         let closing = io.http_connections().closing().clone();
         let acceptor = Acceptor::new(serving, admission);
-        tokio::select! {
-            () = acceptor.run(listener) => {}
-            () = shutdown => {}
-            () = closing.cancelled() => {}
-        }
-        io.close(grace).await;
+        let accepting = async {
+            tokio::select! {
+                () = acceptor.run(listener) => {}
+                () = closing.cancelled() => {}
+            }
+        };
+        tokio::join!(accepting, async {
+            tokio::select! {
+                () = shutdown => {}
+                () = closing.cancelled() => {}
+            }
+            io.close(grace).await;
+        });
         Ok(())
     }
 }

@@ -65,10 +65,10 @@ fn mark(dirty: &mut Vec<SessionKey>, key: SessionKey, session: &mut Session) {
 /// If the open run comes last for this session, later events of it must come behind what is
 /// about to be queued.
 fn detach(open: &mut Option<OpenRun>, key: SessionKey, session: &mut Session) {
-    if let Some(open) = open {
-        if session.outbox.close_run(&open.run) {
-            open.detached.push(key);
-        }
+    if let Some(open) = open
+        && session.outbox.close_run(&open.run)
+    {
+        open.detached.push(key);
     }
 }
 

@@ -77,7 +77,7 @@ impl Form {
     fn write_text(self, text: &str, compress: Option<usize>, out: &mut BytesMut) {
         if self == Form::Deflated
             && compress.is_some_and(|threshold| {
-                text.len() >= threshold && deflate(Opcode::Text, &packet::encode_text(text), out)
+                text.len() >= threshold && deflate(Opcode::Text, packet::encode_text(text), out)
             })
         {
             return;

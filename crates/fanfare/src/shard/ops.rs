@@ -93,6 +93,9 @@ fn encode(namespace: &Namespace, name: &EventName, args: &Args, ack: Option<u64>
     socketio::encode_event(namespace.io().settings().parser, &event)
 }
 
+/// What a closure does on a shard.
+type Act = Box<dyn FnOnce(&Rc<Shard>) + Send>;
+
 /// Something to be done on a shard.
 pub(crate) enum Op {
     /// An event for many.
@@ -129,7 +132,7 @@ pub(crate) enum Op {
         close: bool,
     },
     /// Anything rarer.
-    Run(Box<dyn FnOnce(&Rc<Shard>) + Send>),
+    Run(Act),
 }
 
 impl fmt::Debug for Op {

@@ -50,13 +50,14 @@ impl Shard {
     pub(crate) fn act(self: &Rc<Self>, key: SessionKey, incoming: Incoming) {
         match incoming {
             Incoming::Connect { namespace, auth, query } => {
-                let auth = auth.map(|auth| auth.json().into()).or_else(|| query_as_auth(query));
+                let auth =
+                    auth.map(|auth| auth.json().into()).or_else(|| query_as_auth(query.as_deref()));
                 self.enter(key, namespace, auth);
             }
             Incoming::Event { namespace, name, args, ack } => {
                 Counters::add(&self.io.inner().counters.events_received, 1);
                 if let Some(socket) = self.socket_in(key, &namespace) {
-                    self.event(&socket, Event { name, args }, ack);
+                    self.event(&socket, &Event { name, args }, ack);
                 }
             }
             Incoming::Ack { namespace, id, args } => {
@@ -94,21 +95,21 @@ impl Shard {
     }
 
     /// Starts the listener of an event.
-    fn event(self: &Rc<Self>, socket: &Socket, event: Event, ack: Option<u64>) {
+    fn event(self: &Rc<Self>, socket: &Socket, event: &Event, ack: Option<u64>) {
         let handlers = socket.core().handlers.load();
         let ack = Ack::new(socket.clone(), ack);
         if !handlers.any.is_empty() || !handlers.event_middlewares.is_empty() {
             // What stands if one of them panics.
             let mut verdict = Err(Refused::new("Internal error"));
             self.start(socket, || {
-                handlers.any.iter().for_each(|listener| listener(socket, &event));
+                handlers.any.iter().for_each(|listener| listener(socket, event));
                 let mut middlewares = handlers.event_middlewares.iter();
-                verdict = middlewares.try_for_each(|middleware| middleware(socket, &event));
+                verdict = middlewares.try_for_each(|middleware| middleware(socket, event));
                 None
             });
             if let Err(refused) = verdict {
                 self.io.inner().counters.rejected("event_refused");
-                return tell(socket, &event, &EventError::Refused(refused), ack);
+                return tell(socket, event, &EventError::Refused(refused), ack);
             }
         }
         let Some(listener) = handlers.events.get(event.name.as_str()) else { return };
@@ -116,7 +117,7 @@ impl Shard {
             Ok(task) => Some(task),
             Err(Unfit { error, ack }) => {
                 self.io.inner().counters.rejected("arguments_unfit");
-                tell(socket, &event, &EventError::Arguments(error), ack);
+                tell(socket, event, &EventError::Arguments(error), ack);
                 None
             }
         });
@@ -145,8 +146,8 @@ fn tell(socket: &Socket, event: &Event, error: &EventError, ack: Ack) {
 }
 
 /// Clients of version 2 give the namespace's query instead of `auth`.
-fn query_as_auth(query: Option<Box<str>>) -> Option<Box<str>> {
-    let pairs = form_urlencoded::parse(query.as_deref()?.as_bytes());
+fn query_as_auth(query: Option<&str>) -> Option<Box<str>> {
+    let pairs = form_urlencoded::parse(query?.as_bytes());
     let auth: serde_json::Map<String, Value> =
         pairs.map(|(name, value)| (name.into_owned(), value.into())).collect();
     Some(Value::Object(auth).to_string().into_boxed_str())
