@@ -205,7 +205,8 @@ impl Serving {
     ) -> Result<http::Response<AnswerBody>, Infallible> {
         let (mut head, body) = request.into_parts();
         watch.request_began(!body.is_end_stream());
-        let response = match strict::check(&head, watch.found.take()) {
+        let wants_upgrade = head.headers.contains_key(http::header::UPGRADE);
+        let mut response = match strict::check(&head, watch.found.take()) {
             Err(violation) => {
                 tracing::debug!(address = %origin.address, "a request was refused: {violation}");
                 self.io.counters().rejected(violation.name());
@@ -221,6 +222,11 @@ impl Serving {
                 self.router.call(Request::from_parts(head, body)).await?
             }
         };
+        if wants_upgrade && response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
+            // What the client sends next is not HTTP.
+            let close = http::HeaderValue::from_static("close");
+            response.headers_mut().insert(http::header::CONNECTION, close);
+        }
         Ok(response.map(|body| AnswerBody::new(body, watch.clone())))
     }
 

@@ -172,11 +172,11 @@ impl Shard {
 
 impl Session {
     fn write(&mut self) -> Written {
-        if self.outbox.is_empty() {
-            return Written::All;
-        }
         if let Some(link) = self.websocket().cloned() {
             return link.write(&mut self.outbox);
+        }
+        if self.outbox.is_empty() {
+            return Written::All;
         }
         let Some(waiting) = self.poll.take() else { return Written::Blocked };
         let payload = self.outbox.take_payload(self.protocol.revision(), waiting.base64);

@@ -116,10 +116,10 @@ impl Link {
         match self.stream.poll_flush(&mut cx) {
             Poll::Ready(Ok(())) => Written::All,
             Poll::Ready(Err(_)) => Written::Failed,
-            // Everything is in the layer below, which goes on when the task is woken.
+            // The layer below has it, and goes on when the task is woken.
             Poll::Pending => {
                 self.blocked.set(true);
-                Written::All
+                Written::Blocked
             }
         }
     }
