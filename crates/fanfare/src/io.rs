@@ -5,18 +5,18 @@ use crate::counters::Counters;
 use crate::emit::{EmitError, IntoArgs, IntoRooms};
 use crate::handshake::Handshake;
 use crate::namespace::{DynamicNamespace, Handlers, Namespace, NamespaceCore};
+use crate::registry::{Decide, Matcher, Registry};
 use crate::server::HttpConnections;
 use crate::settings::Settings;
 use crate::shard::{self, Inbox, Op, Shard};
 use arc_swap::{ArcSwap, ArcSwapOption};
-use hashbrown::HashMap;
 use socketio::NamespaceError;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -37,8 +37,7 @@ pub(crate) struct Inner {
     inboxes: Inboxes,
     /// The namespace `/`: asked for so often that it has a place of its own.
     main: Arc<NamespaceCore>,
-    registry: RwLock<Registry>,
-    next_namespace: AtomicU32,
+    registry: Registry,
     next_shard: AtomicUsize,
     /// Sessions that are open or being opened, on all shards.
     pub(crate) sessions: AtomicUsize,
@@ -73,38 +72,12 @@ impl Inboxes {
     }
 }
 
-#[derive(Default)]
-struct Registry {
-    by_name: HashMap<Box<str>, Entry>,
-    dynamic: Vec<Arc<Dynamic>>,
-}
-
-struct Entry {
-    core: Arc<NamespaceCore>,
-    /// Sockets that are in it or on their way. Only counted for dynamic namespaces.
-    users: usize,
-}
-
-type Decide = Box<
-    dyn Fn(String, serde_json::Value) -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync,
->;
-
 /// Decides whether a client may open a session; `Err` may carry a message for it.
 type Allow = Box<
     dyn Fn(Arc<Handshake>) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>>
         + Send
         + Sync,
 >;
-
-enum Matcher {
-    Pattern(regex::Regex),
-    Decide(Decide),
-}
-
-struct Dynamic {
-    matcher: Matcher,
-    handlers: Arc<ArcSwap<Handlers>>,
-}
 
 impl fmt::Debug for Io {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -150,15 +123,12 @@ impl Io {
         }
         settings.path = path.to_owned();
         let main = NamespaceCore::new(socketio::Namespace::root(), 0, false, Arc::default());
-        let mut registry = Registry::default();
-        registry.by_name.insert("/".into(), Entry { core: main.clone(), users: 0 });
         let io = Io(Arc::new(Inner {
             socketio: Arc::new(settings.socketio()),
             settings,
             inboxes: Inboxes::new(count),
+            registry: Registry::new(&main),
             main,
-            registry: RwLock::new(registry),
-            next_namespace: AtomicU32::new(1),
             next_shard: AtomicUsize::new(0),
             sessions: AtomicUsize::new(0),
             counters: Counters::default(),
@@ -275,13 +245,7 @@ impl Io {
     /// When the name does not begin with a slash, or has more than 256 bytes.
     pub fn of(&self, name: &str) -> Result<Namespace, NamespaceError> {
         let name = if name.starts_with('/') { name.to_owned() } else { format!("/{name}") };
-        let parsed = socketio::Namespace::new(&name)?;
-        let mut registry = self.0.registry.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = registry.by_name.get(name.as_str()) {
-            return Ok(Namespace::new(self.clone(), entry.core.clone()));
-        }
-        let core = NamespaceCore::new(parsed, self.next_id(), false, Arc::default());
-        registry.by_name.insert(name.into(), Entry { core: core.clone(), users: 0 });
+        let core = self.0.registry.of(&socketio::Namespace::new(&name)?);
         Ok(Namespace::new(self.clone(), core))
     }
 
@@ -308,20 +272,8 @@ impl Io {
     }
 
     fn add_dynamic(&self, matcher: Matcher) -> DynamicNamespace {
-        let handlers: Arc<ArcSwap<Handlers>> = Arc::default();
-        let template = self.template(handlers.clone());
-        let mut registry = self.0.registry.write().unwrap_or_else(PoisonError::into_inner);
-        registry.dynamic.push(Arc::new(Dynamic { matcher, handlers }));
-        DynamicNamespace::new(template)
-    }
-
-    fn template(&self, handlers: Arc<ArcSwap<Handlers>>) -> Namespace {
-        let core = NamespaceCore::new(socketio::Namespace::root(), self.next_id(), true, handlers);
-        Namespace::new(self.clone(), core)
-    }
-
-    fn next_id(&self) -> u32 {
-        self.0.next_namespace.fetch_add(1, Ordering::Relaxed)
+        let template = self.0.registry.add_dynamic(matcher);
+        DynamicNamespace::new(Namespace::new(self.clone(), template))
     }
 
     /// The namespaces that exist now.
@@ -335,77 +287,24 @@ impl Io {
     }
 
     fn collect(&self, wanted: impl Fn(&NamespaceCore) -> bool) -> Vec<Namespace> {
-        let registry = self.0.registry.read().unwrap_or_else(PoisonError::into_inner);
-        let cores = registry.by_name.values().map(|entry| &entry.core);
-        cores
-            .filter(|core| wanted(core))
-            .map(|core| Namespace::new(self.clone(), core.clone()))
-            .collect()
+        let cores = self.0.registry.cores(wanted).into_iter();
+        cores.map(|core| Namespace::new(self.clone(), core)).collect()
     }
 
-    /// The namespace a client asks for, if there is one. What is returned counts as used until
+    /// The namespace a client asks for, if there is one. It counts as used until
     /// [`left`](Self::left) is called.
     pub(crate) async fn enter(
         &self,
         name: &socketio::Namespace,
         auth: Option<&str>,
     ) -> Option<Namespace> {
-        if let Some(namespace) = self.enter_existing(name) {
-            return Some(namespace);
-        }
-        let dynamic = {
-            let registry = self.0.registry.read().unwrap_or_else(PoisonError::into_inner);
-            registry.dynamic.clone()
-        };
-        for parent in dynamic {
-            let allowed = match &parent.matcher {
-                Matcher::Pattern(pattern) => matches_whole(pattern, name.as_str()),
-                Matcher::Decide(decide) => {
-                    let auth = auth.and_then(|auth| serde_json::from_str(auth).ok());
-                    decide(name.as_str().to_owned(), auth.unwrap_or_default()).await
-                }
-            };
-            if allowed {
-                return Some(self.enter_child(name, &parent));
-            }
-        }
-        None
-    }
-
-    fn enter_existing(&self, name: &socketio::Namespace) -> Option<Namespace> {
-        let registry = self.0.registry.read().unwrap_or_else(PoisonError::into_inner);
-        let entry = registry.by_name.get(name.as_str())?;
-        if !entry.core.dynamic {
-            return Some(Namespace::new(self.clone(), entry.core.clone()));
-        }
-        drop(registry);
-        let mut registry = self.0.registry.write().unwrap_or_else(PoisonError::into_inner);
-        let entry = registry.by_name.get_mut(name.as_str())?;
-        entry.users += 1;
-        Some(Namespace::new(self.clone(), entry.core.clone()))
-    }
-
-    fn enter_child(&self, name: &socketio::Namespace, parent: &Dynamic) -> Namespace {
-        let mut registry = self.0.registry.write().unwrap_or_else(PoisonError::into_inner);
-        let entry = registry.by_name.entry(name.as_str().into()).or_insert_with(|| Entry {
-            core: NamespaceCore::new(name.clone(), self.next_id(), true, parent.handlers.clone()),
-            users: 0,
-        });
-        entry.users += 1;
-        Namespace::new(self.clone(), entry.core.clone())
+        let core = self.0.registry.enter(name, auth).await?;
+        Some(Namespace::new(self.clone(), core))
     }
 
     /// A socket is no longer in the namespace, or never came in.
     pub(crate) fn left(&self, core: &NamespaceCore) {
-        if !core.dynamic {
-            return;
-        }
-        let mut registry = self.0.registry.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(entry) = registry.by_name.get_mut(core.name.as_str()) else { return };
-        entry.users = entry.users.saturating_sub(1);
-        if entry.users == 0 && entry.core.id == core.id {
-            registry.by_name.remove(core.name.as_str());
-        }
+        self.0.registry.left(core);
     }
 
     /// Decides who may open a session, before anything else is done for a client. `Err` is
@@ -482,15 +381,6 @@ impl Io {
             tracing::warn!("some connections did not take everything before the deadline");
         }
         self.run_on_all(|| |shard| shard.stop()).await;
-        let mut registry = self.0.registry.write().unwrap_or_else(PoisonError::into_inner);
-        // Listeners may hold the server itself: let go of them.
-        for entry in registry.by_name.values() {
-            entry.core.handlers.store(Arc::default());
-        }
-        registry.dynamic.clear();
+        self.0.registry.forget_handlers();
     }
-}
-
-fn matches_whole(pattern: &regex::Regex, name: &str) -> bool {
-    pattern.find(name).is_some_and(|found| found.range() == (0..name.len()))
 }

@@ -36,6 +36,7 @@ mod handshake;
 mod http;
 mod io;
 mod namespace;
+mod registry;
 pub mod server;
 mod settings;
 mod shard;
