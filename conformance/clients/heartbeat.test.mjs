@@ -17,16 +17,16 @@ suite("the clients' heartbeat", "beat", (target) => {
     });
   }
 
-  check("a client that hears and says nothing is cut, and both sides notice", async (t) => {
+  check("a client that hears and says nothing is cut", async (t) => {
     const client = new Client({ version: "4.8", transport: "websocket" });
     const observer = await client.connect(t, target);
     await call(observer, "join", "observers");
     const gone = inbox(observer, "gone");
-    const frozen = await client.connect(t, target);
-    const id = frozen.id;
-    const ended = once(frozen, "disconnect");
-    frozen.io.engine.transport.ws._socket.pause();
+    const silent = await client.connect(t, target);
+    const id = silent.id;
+    const ended = once(silent, "disconnect");
+    silent.io.engine.transport.ws.send = () => {};
     assert.deepEqual(await gone.next(), [id, "ping timeout"]);
-    assert.equal((await ended)[0], "ping timeout");
+    assert.equal((await ended)[0], "transport close");
   });
 });

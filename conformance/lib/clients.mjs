@@ -104,6 +104,12 @@ export function call(socket, event, ...args) {
   return within(answered, `the acknowledgement of ${event}`);
 }
 
+/** The id the server knows the socket by. A client of version 2 is not told it. */
+export async function idOf(socket) {
+  const [id] = await call(socket, "id");
+  return id;
+}
+
 /** Every event of a name from now on, in order. */
 export function inbox(socket, event) {
   const box = new Inbox();

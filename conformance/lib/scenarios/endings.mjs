@@ -1,6 +1,6 @@
 // How a connection ends: what each side is told, what still arrives, and what comes back.
 import assert from "node:assert/strict";
-import { call, inbox, once } from "../clients.mjs";
+import { call, idOf, inbox, once } from "../clients.mjs";
 import { check, within } from "../suite.mjs";
 
 const reasonOf = (socket) =>
@@ -24,7 +24,7 @@ export function endings(client, target) {
   check("the client leaves", async (t) => {
     const seer = await observer(t);
     const socket = await client.connect(t, target);
-    const id = socket.id;
+    const id = await idOf(socket);
     await call(socket, "join", "somewhere");
     const reason = reasonOf(socket);
     socket.disconnect();
@@ -38,7 +38,7 @@ export function endings(client, target) {
     const root = await client.connect(t, target);
     const custom = client.join(root.io, "/custom");
     await client.connected(custom);
-    const id = custom.id;
+    const id = await idOf(custom);
     custom.disconnect();
     assert.equal(await seer.gone(id), "client namespace disconnect");
     assert.deepEqual(await call(root, "message-with-ack", 1), [1]);
@@ -49,7 +49,7 @@ export function endings(client, target) {
     const root = await client.connect(t, target);
     const custom = client.join(root.io, "/custom");
     await client.connected(custom);
-    const [id, reason] = [custom.id, reasonOf(custom)];
+    const [id, reason] = [await idOf(custom), reasonOf(custom)];
     custom.emit("disconnect-me", false);
     assert.equal(await reason, "io server disconnect");
     assert.equal(await seer.gone(id), "server namespace disconnect");
@@ -61,7 +61,7 @@ export function endings(client, target) {
     const root = await client.connect(t, target);
     const custom = client.join(root.io, "/custom");
     await client.connected(custom);
-    const [id, reasons] = [custom.id, [root, custom].map(reasonOf)];
+    const [id, reasons] = [await idOf(custom), [root, custom].map(reasonOf)];
     root.emit("disconnect-me", true);
     assert.deepEqual(await Promise.all(reasons), ["io server disconnect", "io server disconnect"]);
     assert.equal(await seer.gone(id), "server namespace disconnect");
@@ -80,7 +80,7 @@ export function endings(client, target) {
     const seer = await observer(t);
     const socket = await client.connect(t, target);
     if (client.transport === "upgrade") await client.upgraded(socket);
-    const id = socket.id;
+    const id = await idOf(socket);
     socket.io.engine.close();
     assert.equal(await seer.gone(id), "transport close");
   });
@@ -88,16 +88,16 @@ export function endings(client, target) {
   check("comes back by itself under a new id, with what was emitted meanwhile", async (t) => {
     const socket = await client.connect(t, target, { reconnection: true, reconnectionDelay: 10 });
     if (client.transport === "upgrade") await client.upgraded(socket);
-    const id = socket.id;
+    const id = await idOf(socket);
     const back = inbox(socket, "message-back");
     const left = reasonOf(socket);
     socket.io.engine.close();
     await left;
     for (let index = 0; index < 10; index += 1) socket.emit("message", index);
     await once(socket, "connect");
-    assert.notEqual(socket.id, id);
+    assert.notEqual(await idOf(socket), id);
     for (let index = 0; index < 10; index += 1) assert.deepEqual(await back.next(), [index]);
-    assert.deepEqual(await call(socket, "rooms"), [[socket.id]]);
+    assert.deepEqual(await call(socket, "rooms"), [[await idOf(socket)]]);
   });
 
   check("after the server has ended it, it does not come back by itself, but may", async (t) => {

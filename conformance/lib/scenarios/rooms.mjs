@@ -1,17 +1,20 @@
 // Rooms and broadcasts among real clients. Who must not hear something is shown by what they hear
 // next: broadcasts of one sender keep their order.
 import assert from "node:assert/strict";
-import { call, inbox } from "../clients.mjs";
+import { call, idOf, inbox } from "../clients.mjs";
 import { check } from "../suite.mjs";
 
 let count = 0;
 const newRoom = () => `room ${process.pid} ${(count += 1)}`;
 
 export function rooms(client, target) {
-  /** As many connected sockets as asked for, each with an inbox of `news`. */
+  /** As many connected sockets as asked for, each with an inbox of `news` and `known` to the server by that id. */
   async function people(t, number, namespace = "/") {
     const sockets = await Promise.all(Array.from({ length: number }, () => client.connect(t, target, { namespace })));
-    for (const socket of sockets) socket.news = inbox(socket, "news");
+    for (const socket of sockets) {
+      socket.news = inbox(socket, "news");
+      socket.known = await idOf(socket);
+    }
     return sockets;
   }
   const say = (socket, options, ...args) => call(socket, "broadcast", options, "news", ...args);
@@ -29,7 +32,7 @@ export function rooms(client, target) {
     await say(a, { to: [room], self: true }, "to all");
     await assertHear([b], "to others", "to all");
     await assertHear([a], "to all");
-    await say(b, { to: [c.id] }, "only you");
+    await say(b, { to: [c.known] }, "only you");
     await assertHear([c], "only you");
   });
 
@@ -37,9 +40,9 @@ export function rooms(client, target) {
     const room = newRoom();
     const [a, b] = await people(t, 2);
     await call(b, "join", [room, `${room} b`]);
-    assert.deepEqual(await call(b, "rooms"), [[b.id, room, `${room} b`].sort()]);
+    assert.deepEqual(await call(b, "rooms"), [[b.known, room, `${room} b`].sort()]);
     await call(b, "leave", room);
-    assert.deepEqual(await call(b, "rooms"), [[b.id, `${room} b`].sort()]);
+    assert.deepEqual(await call(b, "rooms"), [[b.known, `${room} b`].sort()]);
     await say(a, { to: [room] }, "not for b");
     await say(a, { to: [`${room} b`] }, "for b");
     await assertHear([b], "for b");
@@ -132,8 +135,8 @@ function administration(client, target, people, say, assertHear) {
     await call(b, "set-data", { user: "b" });
     const [found] = await call(a, "fetch-sockets", room);
     const expected = [
-      { id: a.id, rooms: [a.id, room].sort(), data: {} },
-      { id: b.id, rooms: [b.id, room].sort(), data: { user: "b" } },
+      { id: a.known, rooms: [a.known, room].sort(), data: {} },
+      { id: b.known, rooms: [b.known, room].sort(), data: { user: "b" } },
     ];
     const byId = (one, other) => (one.id < other.id ? -1 : 1);
     assert.deepEqual(found.sort(byId), expected.sort(byId));
@@ -168,7 +171,7 @@ function administration(client, target, people, say, assertHear) {
     await call(a, "join", "observers");
     const gone = inbox(a, "gone");
     await call(b, "join", room);
-    const id = b.id;
+    const id = b.known;
     b.disconnect();
     while ((await gone.next())[0] !== id);
     assert.deepEqual(await call(a, "fetch-sockets", room), [[]]);
