@@ -68,6 +68,19 @@ export function rooms(client, target) {
     await assertHear([c], "for both");
   });
 
+  check("a whole namespace is meant when no room is named", async (t) => {
+    const [a, b, c] = await people(t, 3, `/dynamic-${process.pid}${(count += 1)}`);
+    await call(c, "join", "muted");
+    await say(a, {}, "to others");
+    await say(a, { self: true }, "to all");
+    await say(a, { except: ["muted"] }, "to b");
+    await say(a, { except: [b.known] }, "to c");
+    await say(a, { self: true }, "the end");
+    await assertHear([a], "to all", "the end");
+    await assertHear([b], "to others", "to all", "to b", "the end");
+    await assertHear([c], "to others", "to all", "to c", "the end");
+  });
+
   check("the flags local, volatile and compress reach the members", async (t) => {
     const room = newRoom();
     const [a, b] = await people(t, 2);

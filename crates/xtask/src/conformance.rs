@@ -29,13 +29,6 @@ pub(crate) struct Options {
     grep: Option<String>,
 }
 
-impl Options {
-    /// Ours, with fewer combinations.
-    pub(crate) fn quick() -> Self {
-        Self { quick: true, ..Self::default() }
-    }
-}
-
 /// Runs the suites.
 ///
 /// # Errors
@@ -84,11 +77,42 @@ pub(crate) fn count(options: &Options) -> Result<Counts> {
     Ok(counts)
 }
 
-/// The Autobahn suite's own script.
+/// Runs the quick part of the Autobahn cases and counts them.
 ///
 /// # Errors
-/// Never in a checkout.
-pub(crate) fn autobahn(quick: bool) -> Result<Command> {
+/// When the script cannot be run.
+pub(crate) fn count_autobahn() -> Result<Counts> {
+    let mut counts = Counts::default();
+    let succeeded = process::watch(&mut autobahn(true)?, |line| {
+        counts.passed += cases_of(line).unwrap_or(0);
+    })?;
+    // The script says which cases failed; that some did is what counts here.
+    if !succeeded {
+        counts = Counts::one(false);
+    }
+    Ok(counts)
+}
+
+/// Why the Autobahn cases cannot be run here, if so.
+pub(crate) fn no_autobahn() -> Option<String> {
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let imports = "import lib2to3, venv, ensurepip";
+    let missing = process::output_of(&python, &["-W", "ignore", "-c", imports]).is_none();
+    missing.then(|| {
+        format!(
+            "`{python}` has no lib2to3 or no venv. Install them with `apt-get install python3-venv \
+             python3-lib2to3`, or name another Python up to 3.12 with PYTHON"
+        )
+    })
+}
+
+/// 247 of `247 ran in 6 s: …`.
+fn cases_of(line: &str) -> Option<u64> {
+    line.split_once(" ran in ")?.0.parse().ok()
+}
+
+/// The Autobahn suite's own script.
+fn autobahn(quick: bool) -> Result<Command> {
     let mut script = Command::new(project_root()?.join("conformance/autobahn/run.sh"));
     if quick {
         script.arg("--quick");
@@ -99,4 +123,20 @@ pub(crate) fn autobahn(quick: bool) -> Result<Command> {
 /// The conformance server, which is an example of the library's public API.
 fn server() -> Result<PathBuf> {
     cargo::build(&["--package", "fanfare", "--example", "conformance"], "conformance")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_of_the_autobahn_script_is_read() {
+        for (line, expected) in [
+            ("247 ran in 6 s: behavior {'OK': 244}, close {'OK': 244}", Some(247)),
+            ("7 cases", None),
+            ("nobody ran in here", None),
+        ] {
+            assert_eq!(cases_of(line), expected, "{line}");
+        }
+    }
 }

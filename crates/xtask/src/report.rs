@@ -35,6 +35,7 @@ fn number_before(line: &str, word: &str) -> Option<u64> {
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     steps: Vec<Step>,
+    left_out: Vec<(&'static str, String)>,
 }
 
 #[derive(Debug)]
@@ -58,6 +59,11 @@ impl Report {
         self.steps.push(Step { name, counts, took });
     }
 
+    /// Names a step that cannot be done on this machine, and why.
+    pub(crate) fn leave_out(&mut self, name: &'static str, reason: String) {
+        self.left_out.push((name, reason));
+    }
+
     /// Prints the table and the sum.
     ///
     /// # Errors
@@ -70,6 +76,9 @@ impl Report {
             println!("{mark} {name:<28} {:>7.1} s   {}", took.as_secs_f64(), tell(*counts));
             sum.passed += counts.passed;
             sum.failed += counts.failed;
+        }
+        for (name, reason) in &self.left_out {
+            println!("left out: {name}. {reason}");
         }
         println!("{}", tell(sum));
         if sum.failed > 0 {

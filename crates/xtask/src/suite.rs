@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::cargo::{cargo, project_root};
+use crate::cargo::cargo;
 use crate::report::{Counts, Report};
 use crate::{conformance, fuzz, process};
 
@@ -51,10 +51,12 @@ fn check_steps(report: &mut Report) {
 fn test_steps(report: &mut Report) {
     report.step("Rust tests", || tests(&["--workspace", "--all-targets"]));
     report.step("documentation examples", || tests(&["--workspace", "--doc"]));
-    report.step("conformance", || conformance::count(&conformance::Options::quick()));
-    if has_fuzz_targets() {
-        report.step("fuzz smoke", || fuzz::count(fuzz::SMOKE_SECONDS, None));
+    report.step("conformance", || conformance::count(&conformance::Options::default()));
+    match conformance::no_autobahn() {
+        None => report.step("WebSocket (Autobahn)", conformance::count_autobahn),
+        Some(reason) => report.leave_out("WebSocket (Autobahn)", reason),
     }
+    report.step("fuzz smoke", || fuzz::count(fuzz::SMOKE_SECONDS, None));
 }
 
 /// A cargo command that is one case: it succeeds or it does not.
@@ -80,8 +82,4 @@ fn tests(what: &[&str]) -> Result<Counts> {
         counts.failed = 1;
     }
     Ok(counts)
-}
-
-fn has_fuzz_targets() -> bool {
-    project_root().is_ok_and(|root| root.join("fuzz/fuzz_targets").is_dir())
 }
