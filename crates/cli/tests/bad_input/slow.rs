@@ -1,0 +1,337 @@
+//! Attacks that take time or numbers, in small: on a server whose deadlines are a second or two.
+//!
+//! A10–A15, B21, C15, C19, D2, D6, D15, and the limits of connections.
+
+use std::time::Duration;
+
+use crate::case::{Case, Door, Fate, Profile, Step, case, scaled};
+use crate::wire::{POLLING, WEBSOCKET, get, masked, poll, post, request, upgrade};
+
+const SLOWLY: Duration = Duration::from_millis(50);
+
+/// The rows.
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    heads(&mut cases);
+    bodies(&mut cases);
+    sessions(&mut cases);
+    upgrades(&mut cases);
+    closes(&mut cases);
+    readers(&mut cases);
+    crowds(&mut cases);
+    cases
+}
+
+/// What the harness goes through before it measures memory: large messages through every door.
+pub(crate) fn warm_up() -> Vec<Case> {
+    let large = format!("42[\"x\",\"{}\"]", "x".repeat(19_000));
+    let larger = format!("42[\"x\",\"{}\"]", "x".repeat(900_000));
+    let mut cases = Vec::new();
+    // Several, so that every thread has seen them.
+    for text in [&large, &large, &larger, &larger] {
+        cases.push(case("", "").joined(Door::WebSocket).room("r").text(text).alive());
+        cases.push(case("", "").joined(Door::Polling).send(post(text)).status(&[200]).alive());
+        let (first, rest) = text.as_bytes().split_at(1000);
+        cases.push(
+            case("", "").joined(Door::WebSocket).frame(0x01, first).frame(0x80, rest).alive(),
+        );
+    }
+    cases.push(case("", "").step(Step::Crowd(
+        200,
+        get("/health").into_bytes(),
+        Fate::Answered(&[200]),
+    )));
+    cases
+}
+
+fn impatient(row: &'static str, what: impl Into<String>) -> Case {
+    case(row, what).on(Profile::Impatient)
+}
+
+/// A10, A13: heads that do not come.
+fn heads(cases: &mut Vec<Case>) {
+    let count = scaled(100);
+    cases.push(
+        impatient("A13", "connections that send nothing")
+            .step(Step::Crowd(count, Vec::new(), Fate::Ended))
+            .rejected_times("silent_connection", count),
+    );
+    let begun = format!("GET {POLLING} HTTP/1.1\r\nHost: {{host}}\r\nX: ");
+    cases.push(
+        impatient("A10", "heads that do not end")
+            .step(Step::Crowd(count, begun.clone().into_bytes(), Fate::Ended))
+            .rejected_times("header_deadline", count),
+    );
+    cases.push(
+        impatient("A10", "a head that comes byte by byte")
+            .step(Step::Connect)
+            .step(Step::Drip(format!("{begun}{}", "x".repeat(1000)).into_bytes(), SLOWLY))
+            .step(Step::Cut)
+            .rejected("header_deadline"),
+    );
+    cases.push(
+        impatient("A10", "a second head that comes byte by byte")
+            .send(get("/health"))
+            .status(&[200])
+            .step(Step::Drip(format!("{begun}{}", "x".repeat(1000)).into_bytes(), SLOWLY))
+            .step(Step::Cut)
+            .rejected("header_deadline"),
+    );
+    cases.push(
+        impatient("A13", "a connection that is reset before it says anything")
+            .step(Step::Connect)
+            .step(Step::Abort),
+    );
+}
+
+/// A11, A15: bodies that do not come.
+fn bodies(cases: &mut Vec<Case>) {
+    let target = format!("{POLLING}&sid={{sid}}");
+    let long = request("POST", &target, "Content-Length: 900000\r\n");
+    let chunked = request("POST", &target, "Transfer-Encoding: chunked\r\n");
+    let expecting = request("POST", &target, "Expect: 100-continue\r\nContent-Length: 100\r\n");
+    cases.push(
+        impatient("A11", "a body that comes byte by byte")
+            .joined(Door::Polling)
+            .send(long)
+            .step(Step::Drip(vec![b'4'; 1000], SLOWLY))
+            .step(Step::Cut)
+            .rejected("slow_body")
+            .cause("post_aborted", 1)
+            .gone(),
+    );
+    cases.push(
+        impatient("A11", "a body in chunks of which none comes")
+            .joined(Door::Polling)
+            .send(chunked)
+            .status(&[408])
+            .ended()
+            .rejected("slow_body")
+            .cause("post_aborted", 1)
+            .gone(),
+    );
+    cases.push(
+        impatient("A15", "a body that was asked for and does not come")
+            .joined(Door::Polling)
+            .send(expecting)
+            .status(&[100])
+            .status(&[408])
+            .ended()
+            .rejected("slow_body")
+            .cause("post_aborted", 1)
+            .gone(),
+    );
+    let publish =
+        "Authorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n";
+    cases.push(
+        impatient("A11", "a publish that comes byte by byte")
+            .send(request("POST", "/v1/publish", publish))
+            .status(&[408]),
+    );
+}
+
+/// B21, D2, D15: sessions that do nothing.
+fn sessions(cases: &mut Vec<Case>) {
+    let count = scaled(200);
+    cases.push(
+        impatient("B21", "sessions that are never polled")
+            .step(Step::Strays(count))
+            .step(Step::Silence(Duration::from_millis(1500)))
+            .rejected_times("connect_timeout", count),
+    );
+    cases.push(
+        impatient("D15", "a WebSocket that never joins")
+            .open(Door::WebSocket)
+            .closes_empty()
+            .rejected("connect_timeout")
+            .gone(),
+    );
+    cases.push(
+        impatient("D15", "a WebSocket that never joins but answers heartbeats")
+            .open(Door::WebSocket)
+            .step(Step::Heartbeat)
+            .text("3")
+            .closes_empty()
+            .rejected("connect_timeout")
+            .gone(),
+    );
+    cases.push(
+        impatient("D2", "heartbeats that are never answered")
+            .joined(Door::WebSocket)
+            .step(Step::Cut)
+            .cause("heartbeat_missed", 1)
+            .gone(),
+    );
+    cases.push(
+        impatient("D2", "pongs for pings that were not sent do not keep a session alive")
+            .joined(Door::WebSocket)
+            .more(masked(0x81, b"3").repeat(100))
+            .step(Step::Cut)
+            .cause("heartbeat_missed", 1)
+            .gone(),
+    );
+    cases.push(
+        impatient("D2", "a joined session that is no longer polled")
+            .joined(Door::Polling)
+            .step(Step::Silence(Duration::from_millis(3500)))
+            .cause("heartbeat_missed", 1)
+            .gone(),
+    );
+    cases.push(
+        impatient("B12", "a session that broke the protocol and does not poll again")
+            .joined(Door::Polling)
+            .send(post("49"))
+            .status(&[200])
+            .step(Step::Silence(Duration::from_millis(1500)))
+            .rejected("unknown_type")
+            .cause("by_server_unheard", 1)
+            .gone(),
+    );
+}
+
+/// D6: upgrades that are not gone through with.
+fn upgrades(cases: &mut Vec<Case>) {
+    let probe = upgrade(&format!("{WEBSOCKET}&sid={{sid}}"));
+    for (what, first) in [("nothing", None), ("a probe", Some("2probe"))] {
+        let quiet = impatient("D6", format!("an upgrade that says {what}"))
+            .joined(Door::Polling)
+            .send(&probe)
+            .status(&[101]);
+        let quiet = match first {
+            Some(text) => quiet.text(text).hears("3probe"),
+            None => quiet,
+        };
+        cases.push(quiet.closes_empty().alive());
+    }
+    cases.push(
+        impatient("D6", "half a frame as a probe")
+            .joined(Door::Polling)
+            .send(&probe)
+            .status(&[101])
+            .more(b"\x81")
+            .closes_empty()
+            .alive(),
+    );
+}
+
+/// C15: a client that does not go.
+fn closes(cases: &mut Vec<Case>) {
+    cases.push(
+        case("C15", "a client that does not close after our close frame")
+            .joined(Door::WebSocket)
+            .text("49")
+            .step(Step::Cut)
+            .rejected("unknown_type"),
+    );
+    cases.push(
+        case("C15", "a client that goes on talking after our close frame")
+            .joined(Door::WebSocket)
+            .text("49")
+            .step(Step::Drip(masked(0x81, b"42[\"x\"]").repeat(40), SLOWLY))
+            .step(Step::Cut)
+            .rejected("unknown_type"),
+    );
+}
+
+/// C19: a client that does not read.
+fn readers(cases: &mut Vec<Case>) {
+    cases.push(
+        case("C19", "a client that does not read while its room is busy")
+            .on(Profile::Narrow)
+            .step(Step::ConnectNarrow)
+            .more(upgrade(WEBSOCKET))
+            .status(&[101])
+            .hears_begin("0{")
+            .text("40")
+            .hears_begin("40{")
+            .room("busy")
+            .step(Step::Publish("busy", 200, 18_000))
+            .step(Step::Cut)
+            .cause("by_server", 1),
+    );
+    cases.push(
+        impatient("A12", "an answer that is not read")
+            .joined(Door::Polling)
+            .send(post("420[\"room:join\",{\"roomId\":\"busy\"}]"))
+            .status(&[200])
+            .send(poll())
+            .status(&[200])
+            .step(Step::Publish("busy", 3, 900_000))
+            .step(Step::ConnectNarrow)
+            .more(poll())
+            .step(Step::Silence(Duration::from_millis(1500)))
+            .step(Step::Cut)
+            .rejected("slow_reader"),
+    );
+    let greedy = "420[\"room:join\",{\"roomId\":\"a\"}]";
+    cases.push(
+        case("C19", "a client that asks and does not read the answers")
+            .on(Profile::Narrow)
+            .step(Step::ConnectNarrow)
+            .more(upgrade(WEBSOCKET))
+            .status(&[101])
+            .hears_begin("0{")
+            .text("40")
+            .hears_begin("40{")
+            .more(masked(0x81, greedy.as_bytes()).repeat(scaled(60_000)))
+            .step(Step::Cut)
+            .cause("by_server", 1),
+    );
+    cases.push(
+        case("C19", "a room is busy while a session is not polled")
+            .on(Profile::Narrow)
+            .joined(Door::Polling)
+            .send(post("420[\"room:join\",{\"roomId\":\"busy\"}]"))
+            .status(&[200])
+            .send(poll())
+            .status(&[200])
+            .step(Step::Publish("busy", 100, 18_000))
+            .cause("by_server", 1)
+            .gone(),
+    );
+}
+
+/// Limits of connections.
+fn crowds(cases: &mut Vec<Case>) {
+    // 40 in all; the canary and the harness have three of them.
+    let mut full = case("A13", "more connections than there are places").on(Profile::Narrow);
+    for _ in 0..37 {
+        full = full.step(Step::Connect);
+    }
+    cases.push(
+        full.send(get("/health"))
+            .status(&[503])
+            .head_has("retry-after")
+            .ended()
+            .rejected("connection_limit"),
+    );
+    cases.push(
+        case("B21", "more sessions than there are places")
+            .on(Profile::Narrow)
+            .step(Step::Strays(19))
+            .send(get(POLLING))
+            .status(&[503])
+            .head_has("retry-after")
+            .send(upgrade(WEBSOCKET))
+            .status(&[503])
+            .rejected_times("server_full", 2),
+    );
+    let mut one = case("A13", "more connections than one address may have").on(Profile::PerAddress);
+    for _ in 0..7 {
+        one = one.step(Step::Connect);
+    }
+    cases.push(
+        one.send(get("/health"))
+            .status(&[503])
+            .ended()
+            .send(get("/health"))
+            .status(&[503])
+            .ended()
+            .rejected_times("address_limit", 2),
+    );
+    cases.push(case("M2", "connections that come and go").step(Step::Crowd(
+        scaled(300),
+        get("/health").into_bytes(),
+        Fate::Answered(&[200]),
+    )));
+}
