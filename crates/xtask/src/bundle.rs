@@ -10,6 +10,17 @@ use crate::node;
 /// Where the build of the server looks, inside the target directory.
 const FOLDER: &str = "client-bundle";
 
+/// The file without which there is no client.
+const MAIN: &str = "socket.io.js";
+
+/// Whether the next build finds a client, fetched now or before.
+///
+/// # Errors
+/// Never in a checkout.
+pub(crate) fn is_present() -> Result<bool> {
+    Ok(target_directory()?.join(FOLDER).join(MAIN).exists())
+}
+
 /// Copies the published files of `socket.io-client`.
 ///
 /// # Errors

@@ -95,7 +95,7 @@ fn fuzz(folder: &Path, target: &str, seconds: u32) -> Result<Command> {
     command.arg(format!("-max_total_time={seconds}"));
     command.arg(format!("-rss_limit_mb={MEMORY_LIMIT_MIB}"));
     command.arg(format!("-timeout={INPUT_DEADLINE_SECONDS}"));
-    command.arg("-print_final_stats=0");
+    command.arg("-verbosity=0");
     Ok(command)
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     if node::is_available() {
         bundle::run()?;
+    } else if bundle::is_present()? {
+        println!("Without Node.js the client for browsers stays as it was fetched before.");
     } else {
         println!(
             "Without Node.js the parts made with npm are left out: /socket.io/socket.io.js is not \
@@ -44,5 +46,21 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.arguments.iter().any(|argument| argument.starts_with("--listen")) {
         server.args(["--listen", LISTEN]);
     }
-    process::run(server.args(&options.arguments))
+    replace_by(server.args(&options.arguments))
+}
+
+/// Becomes the server: a signal meant for one meets the other, and Ctrl-C waits for an orderly end.
+#[cfg(unix)]
+fn replace_by(server: &mut Command) -> Result<()> {
+    use std::os::unix::process::CommandExt;
+
+    use anyhow::Context;
+
+    let error = server.exec();
+    Err(error).with_context(|| format!("cannot run {}", process::shown(server)))
+}
+
+#[cfg(not(unix))]
+fn replace_by(server: &mut Command) -> Result<()> {
+    process::run(server)
 }
