@@ -292,9 +292,10 @@ impl Socket {
         self.0.kept.get().map_or_else(|| Kept::default().data, |kept| lock(kept).data.clone())
     }
 
-    /// Changes the data kept with the socket.
-    pub fn update_data<R>(&self, change: impl FnOnce(&mut Value) -> R) -> R {
-        change(&mut self.kept().data)
+    /// Replaces the data kept with the socket.
+    pub fn set_data(&self, data: impl Into<Value>) {
+        let data = data.into();
+        self.kept().data = data;
     }
 
     /// Keeps a value of the application with the socket, one per type.

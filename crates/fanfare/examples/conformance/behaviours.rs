@@ -120,7 +120,7 @@ fn messages(namespace: &Namespace) {
         // An ack is used up by answering: a second answer does not compile.
         .on("ack-twice", |_: Socket, (): (), ack: Ack| async move { ack.send("first") })
         .on("set-data", |socket: Socket, (value,): (Value,), ack: Ack| async move {
-            socket.update_data(|data| *data = value);
+            socket.set_data(value);
             ack.send(());
         })
         .on("id", |socket: Socket, (): (), ack: Ack| async move {
