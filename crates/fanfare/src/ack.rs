@@ -1,6 +1,7 @@
 //! Acks: answers to events, in both directions.
 
 use crate::emit::{EmitError, IntoArgs};
+use crate::namespace::Namespace;
 use crate::shard::{Op, SocketKey};
 use crate::{Io, Socket};
 use socketio::Args;
@@ -115,6 +116,30 @@ impl Drop for Forget {
             return;
         }
         self.io.shard(self.shard).push(Op::ForgetAck { socket: self.socket, id: self.id });
+    }
+}
+
+/// Forgets the pending acks of a broadcast when the caller stops waiting for them.
+#[derive(Debug)]
+pub(crate) struct ForgetAll {
+    namespace: Namespace,
+    id: u64,
+    pub(crate) answered: bool,
+}
+
+impl ForgetAll {
+    pub(crate) fn new(namespace: &Namespace, id: u64) -> Self {
+        ForgetAll { namespace: namespace.clone(), id, answered: false }
+    }
+}
+
+impl Drop for ForgetAll {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        let (namespace, id) = (self.namespace.core().id, self.id);
+        drop(self.namespace.io().run_on_all(|| move |shard| shard.forget_asked(namespace, id)));
     }
 }
 

@@ -111,7 +111,7 @@ impl Broadcast {
         let target = self.target()?;
         let args = args.into_args()?;
         let broadcast = Broadcasting::event(&self.namespace, target, event, args, self.flags)?;
-        self.namespace.publish(broadcast)
+        self.namespace.publish(broadcast, None)
     }
 
     /// Sends an event and collects one answer from each socket that got it.
@@ -129,11 +129,14 @@ impl Broadcast {
         let args = args.into_args()?;
         let (sender, receiver) = mpsc::unbounded_channel();
         let asked = Asked { id: self.namespace.next_ack_id(), sender };
-        let mut broadcast = Broadcasting::ask(&self.namespace, target, event, args, asked.id)?;
-        broadcast.asked = Some(asked);
+        let broadcast = Broadcasting::ask(&self.namespace, target, event, args, asked.id)?;
         let shards = self.namespace.io().shard_count();
-        self.namespace.publish(broadcast)?;
-        Ok(ack::many(receiver, shards, self.deadline).await)
+        let mut forget = ack::ForgetAll::new(&self.namespace, asked.id);
+        self.namespace.publish(broadcast, Some(&asked))?;
+        drop(asked); // what is left of it is with the shards
+        let answers = ack::many(receiver, shards, self.deadline).await;
+        forget.answered = answers.is_ok();
+        Ok(answers)
     }
 
     /// The sockets that are meant, with what is known of them.

@@ -26,6 +26,9 @@ use tokio::sync::mpsc;
 /// on one of them. It is given requests by [`router`](Self::router) on the application's own HTTP
 /// server, or by a [`Server`](crate::Server), which listens by itself.
 ///
+/// The threads end with [`close`](Self::close) only, not when the last clone is dropped: a server
+/// whose sockets are held by nobody still serves them.
+///
 /// The methods that send are those of the main namespace, `/`.
 #[derive(Clone)]
 pub struct Io(Arc<Inner>);
@@ -95,6 +98,12 @@ pub enum BuildError {
     /// More shards than a session id can name.
     #[error("{0} shards were asked for; 1 to 64 are possible")]
     Shards(usize),
+    /// A setting of the transport that cannot work.
+    #[error(transparent)]
+    Engine(#[from] engineio::SettingsError),
+    /// With no listener running nothing would ever be read.
+    #[error("max_running_handlers is 0: expected at least 1")]
+    NoHandlers,
     /// The path does not begin with a slash, or has a query.
     #[error("the path {0:?} is not one: it begins with a slash and has no query")]
     Path(String),
@@ -116,6 +125,10 @@ impl Io {
         let count = settings.shards;
         if count == 0 || count > MAX_SHARDS {
             return Err(BuildError::Shards(count));
+        }
+        settings.engine.check()?;
+        if settings.max_running_handlers == 0 {
+            return Err(BuildError::NoHandlers);
         }
         let path = settings.path.trim_end_matches('/');
         if !path.starts_with('/') || path.contains(['?', '#', '{', '}', '*']) {
@@ -239,6 +252,9 @@ impl Io {
     }
 
     /// A namespace; it is made if it does not exist.
+    ///
+    /// One that a client made by a pattern or a function shares its listeners with all of its
+    /// kind: what is registered on it is registered for all.
     ///
     /// # Errors
     ///

@@ -8,7 +8,7 @@ use crate::emit::{EmitError, IntoArgs, IntoRooms};
 use crate::handler::{
     self, EventError, EventHandler, Listener, Middleware, OnConnect, OnDisconnect, OnError, Refused,
 };
-use crate::shard::{Broadcasting, Op};
+use crate::shard::{Asked, Broadcasting, Op};
 use crate::socket::Socket;
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
@@ -245,14 +245,18 @@ impl Namespace {
     }
 
     /// The one way of every broadcast, whoever asked for it.
-    pub(crate) fn publish(&self, broadcast: Broadcasting) -> Result<(), EmitError> {
+    pub(crate) fn publish(
+        &self,
+        broadcast: Broadcasting,
+        asked: Option<&Asked>,
+    ) -> Result<(), EmitError> {
         let broadcast = Arc::new(broadcast);
         let order = self.core.order.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.io.has_room() {
             return Err(EmitError::Overloaded);
         }
         for index in self.io.shard_indices() {
-            self.io.shard(index).push(Op::Broadcast(Arc::clone(&broadcast)));
+            self.io.shard(index).push(Op::Broadcast(Arc::clone(&broadcast), asked.cloned()));
         }
         drop(order);
         Ok(())

@@ -25,8 +25,8 @@ pub struct Settings {
     pub outbox: OutboxLimits,
     /// How many rooms one socket may be in. Default: 1 000.
     pub max_rooms: u32,
-    /// How many listeners of one connection may be unfinished before no more is read from it.
-    /// Default: 1 024.
+    /// How many listeners of one connection may be unfinished before no more is read from it; what
+    /// one read brought is still handled. At least 1. Default: 1 024.
     pub max_running_handlers: u32,
     /// How long a client may take to send the body of a POST. Default: 20 s.
     pub body_deadline: Duration,
@@ -49,8 +49,8 @@ impl Settings {
 
 /// What may wait for one client that reads slower than it is written to.
 ///
-/// What is beyond is counted only when the network did not take everything at once, so that a
-/// burst to a client that keeps up is never a reason to disconnect it.
+/// It is counted when the network did not take everything at once: what goes out at once does not
+/// wait. A client that polls has everything wait for it that is sent between two polls.
 #[derive(Debug, Clone, Copy)]
 pub struct OutboxLimits {
     /// Events. Default: 16 384.

@@ -188,12 +188,10 @@ impl Socket {
         args: A,
         deadline: Duration,
     ) -> impl Future<Output = Result<Args, AckError>> + Send + use<A> {
-        let sent = self.ask(event, args);
-        let socket = self.clone();
-        async move {
-            let (id, receiver) = sent?;
-            ack::one(&socket, id, receiver, deadline).await
-        }
+        // Made at once: who drops it unpolled stops waiting too.
+        let asked = self.ask(event, args);
+        let answer = asked.map(|(id, receiver)| ack::one(self, id, receiver, deadline));
+        async move { answer?.await }
     }
 
     fn ask(

@@ -27,6 +27,30 @@ impl Drop for Abandoned {
     }
 }
 
+/// A GET that waits. Tells its session if it is given up, also when the answer is there already.
+struct Waiting {
+    io: Io,
+    sid: Sid,
+    polled: oneshot::Receiver<Polled>,
+    answered: bool,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        self.polled.close();
+        let tell = match self.polled.try_recv() {
+            Ok(Polled::Payload(_)) => Shard::answer_lost,
+            Ok(Polled::Refused(_)) => return,
+            Err(_) => Shard::poll_aborted,
+        };
+        let sid = self.sid;
+        self.io.shard(sid.shard()).push(Op::run(move |shard| tell(shard, &sid)));
+    }
+}
+
 /// A GET: answered when there is something to be sent.
 pub(super) async fn get(incoming: Incoming, address: Address) -> Response {
     let io = incoming.io.clone();
@@ -37,9 +61,9 @@ pub(super) async fn get(incoming: Incoming, address: Address) -> Response {
     io.shard(address.sid.shard()).push(Op::run(move |shard| {
         shard.poll(&address, reply);
     }));
-    let mut abandoned = Abandoned { io, sid: address.sid, tell: Some(Shard::poll_aborted) };
-    let polled = polled.await;
-    abandoned.tell = None;
+    let mut waiting = Waiting { io, sid: address.sid, polled, answered: false };
+    let polled = (&mut waiting.polled).await;
+    waiting.answered = true;
     match polled {
         Ok(Polled::Payload(payload)) => {
             let answer = answer::payload(payload, address.jsonp.as_ref());
@@ -88,7 +112,7 @@ async fn receive(io: &Io, address: Address, form: PostForm, body: Bytes) -> Resu
         let shard = shard.clone();
         tokio::task::spawn_local(async move {
             // The request may have been given up meanwhile.
-            let _ = reply.send(shard.post_received(&address, form, &body));
+            let _ = reply.send(shard.post_received(&address, form, &body).await);
         });
     }));
     received.await.unwrap_or(Err(Refusal::UnknownSession))

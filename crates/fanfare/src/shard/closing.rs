@@ -143,6 +143,7 @@ impl Shard {
     fn remove_socket(&self, key: SocketKey) -> Option<(Socket, Vec<hub::Room>, bool)> {
         let mut guard = self.state.borrow_mut();
         let state = &mut *guard;
+        state.seal();
         let Slot { socket, standing, waiting } = state.sockets.remove(key)?;
         drop(waiting);
         if let Some(session) = state.sessions.get_mut(socket.session_key()) {

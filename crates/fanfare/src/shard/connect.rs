@@ -38,10 +38,19 @@ impl Shard {
         name: &socketio::Namespace,
         auth: Option<Box<str>>,
     ) {
-        let found = self.io.enter(name, auth.as_deref()).await;
-        let Some(namespace) = found else {
-            self.io.inner().counters.rejected("namespace_unknown");
-            return self.refuse_unknown(session, name);
+        let found = AssertUnwindSafe(self.io.enter(name, auth.as_deref())).catch_unwind().await;
+        let namespace = match found {
+            Ok(Some(namespace)) => namespace,
+            Ok(None) => {
+                self.io.inner().counters.rejected("namespace_unknown");
+                return self.refuse_unknown(session, name);
+            }
+            Err(_) => {
+                let counters = &self.io.inner().counters;
+                Counters::add(&counters.handler_panics, 1);
+                counters.rejected("namespace_refused");
+                return self.refuse(session, name, &Refused::new("Internal error"));
+            }
         };
         let core = namespace.core().clone();
         let Some(socket) = self.reserve(session, namespace, auth) else {

@@ -74,7 +74,7 @@ fn detach(open: &mut Option<OpenRun>, key: SessionKey, session: &mut Session) {
 
 impl Shard {
     /// Delivers an event to its sockets on this shard.
-    pub(crate) fn broadcast(&self, broadcast: &Arc<Broadcasting>) {
+    pub(crate) fn broadcast(self: &Rc<Self>, broadcast: &Arc<Broadcasting>, asked: Option<Asked>) {
         let mut guard = self.state.borrow_mut();
         let state = &mut *guard;
         let reached = match state.extend_open_run(broadcast) {
@@ -82,15 +82,18 @@ impl Shard {
             None => state.begin_run(broadcast, &self.io.inner().counters),
         };
         Counters::add(&self.io.inner().counters.events_delivered, reached as u64);
-        if let Some(asked) = &broadcast.asked {
-            state.expect_acks(broadcast, asked);
+        if let Some(asked) = asked {
+            state.expect_acks(broadcast, &asked);
         }
         let overheard = broadcast.event.as_ref().map(|event| (event, state.sockets_of(broadcast)));
         drop(guard);
         if let Some((event, sockets)) = overheard {
             let handlers = broadcast.core.handlers.load();
             for socket in &sockets {
-                handlers.any_outgoing.iter().for_each(|listener| listener(socket, event));
+                self.start(socket, || {
+                    handlers.any_outgoing.iter().for_each(|listener| listener(socket, event));
+                    None
+                });
             }
         }
     }
@@ -123,12 +126,19 @@ impl Shard {
     }
 
     pub(crate) fn forget_ack(&self, socket: SocketKey, id: u64) {
-        let mut state = self.state.borrow_mut();
-        let Some(slot) = state.sockets.get_mut(socket) else { return };
-        if let Some(waiting) = &mut slot.waiting {
-            waiting.remove(&id);
-            if waiting.is_empty() {
-                slot.waiting = None;
+        if let Some(slot) = self.state.borrow_mut().sockets.get_mut(socket) {
+            drop(slot.take_waiting(id));
+        }
+    }
+
+    /// Nobody waits for the acks of a broadcast any more.
+    pub(crate) fn forget_asked(&self, namespace: u32, id: u64) {
+        let mut guard = self.state.borrow_mut();
+        let State { sockets, hubs, .. } = &mut *guard;
+        let Some(hub) = hubs.get(&namespace) else { return };
+        for (_, seat) in hub.everyone() {
+            if let Some(slot) = sockets.get_mut(seat.socket) {
+                drop(slot.take_waiting(id));
             }
         }
     }
@@ -140,6 +150,7 @@ impl Shard {
             self.flush_session(key);
         }
         let mut state = self.state.borrow_mut();
+        state.seal(); // a run without receivers would keep its event
         if state.dirty.is_empty() {
             state.dirty = dirty; // its capacity is used again
         } else {
@@ -180,9 +191,12 @@ impl Session {
         }
         let Some(waiting) = self.poll.take() else { return Written::Blocked };
         let payload = self.outbox.take_payload(self.protocol.revision(), waiting.base64);
+        if waiting.reply.send(Polled::Payload(payload)).is_err() {
+            // Given up in this moment: what was taken for it is lost, so the session ends.
+            self.protocol.poll_aborted();
+            return Written::Failed;
+        }
         self.protocol.poll_answered();
-        // A poll that was given up in this moment is reported by its own end.
-        let _ = waiting.reply.send(Polled::Payload(payload));
         Written::All
     }
 }
@@ -192,7 +206,7 @@ impl State {
     fn extend_open_run(&mut self, broadcast: &Arc<Broadcasting>) -> Option<usize> {
         let open = self.open.as_mut()?;
         let index = open.run.len();
-        if index >= Run::MAX_EVENTS || !open.first.joins(broadcast) {
+        if !open.run.has_room(broadcast) || !open.first.joins(broadcast) {
             return None;
         }
         open.run.append(Arc::clone(broadcast));

@@ -3,7 +3,7 @@
 use super::ops::Op;
 use futures_util::task::AtomicWaker;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 /// More than this waiting refuses further broadcasts: the shard cannot keep up.
@@ -12,21 +12,47 @@ const MAX_WAITING: usize = 1 << 18;
 /// The queue in front of a shard. What is pushed is done in order.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
-    ops: Mutex<Vec<Op>>,
+    queue: Mutex<Queue>,
     waiting: AtomicUsize,
     /// Set while the shard knows that it has something to do: only the first push wakes it.
     awake: AtomicBool,
     waker: AtomicWaker,
 }
 
+#[derive(Debug, Default)]
+struct Queue {
+    ops: Vec<Op>,
+    /// The shard has ended: nothing will be done any more.
+    closed: bool,
+}
+
 impl Inbox {
-    /// Adds an operation and wakes the shard.
+    /// Adds an operation and wakes the shard. After the shard's end it is dropped, by which whoever
+    /// waits for its answer learns.
     pub(crate) fn push(&self, op: Op) {
-        let mut ops = self.ops.lock().unwrap_or_else(PoisonError::into_inner);
-        ops.push(op);
-        self.waiting.store(ops.len(), Ordering::Relaxed);
-        drop(ops);
+        let mut queue = self.queue();
+        if queue.closed {
+            drop(queue); // dropping an operation may push another one
+            return drop(op);
+        }
+        queue.ops.push(op);
+        self.waiting.store(queue.ops.len(), Ordering::Relaxed);
+        drop(queue);
         self.wake();
+    }
+
+    /// The shard has ended. What was not done is dropped.
+    pub(crate) fn close(&self) {
+        let mut queue = self.queue();
+        queue.closed = true;
+        let left = std::mem::take(&mut queue.ops);
+        self.waiting.store(0, Ordering::Relaxed);
+        drop(queue); // dropping an operation may push another one
+        drop(left);
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the shard keeps up.
@@ -49,8 +75,8 @@ impl Inbox {
 
     /// Takes everything, leaving `empty` (whose capacity is used again) in its place.
     pub(crate) fn take(&self, empty: Vec<Op>) -> Vec<Op> {
-        let mut ops = self.ops.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.queue();
         self.waiting.store(0, Ordering::Relaxed);
-        std::mem::replace(&mut *ops, empty)
+        std::mem::replace(&mut queue.ops, empty)
     }
 }

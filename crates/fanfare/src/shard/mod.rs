@@ -33,6 +33,8 @@ pub(crate) use protocol::Arrival;
 pub(crate) use session::{Opening, Permit, SessionKey, SocketKey};
 
 use crate::Io;
+use crate::counters::Counters;
+use crate::disconnect::DisconnectReason;
 use engineio::Sid;
 use hashbrown::HashMap;
 use hub::Hub;
@@ -40,6 +42,7 @@ use run::Run;
 use session::{Session, Slot};
 use slotmap::SlotMap;
 use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -99,8 +102,12 @@ impl Shard {
         self.io.shard(self.index).wake();
     }
 
-    /// Ends the thread.
-    pub(crate) fn stop(&self) {
+    /// Ends the thread. Sessions that are still open are cut.
+    pub(crate) fn stop(self: &Rc<Self>) {
+        let keys: Vec<SessionKey> = self.state.borrow().sessions.keys().collect();
+        for key in keys {
+            self.finish_session(key, DisconnectReason::ServerShuttingDown);
+        }
         self.stopped.set(true);
         self.wake();
     }
@@ -122,7 +129,11 @@ impl Shard {
         }
         let mut ops = self.io.shard(self.index).take(self.spare.take());
         for op in ops.drain(..) {
-            self.apply(op);
+            // Code of the application runs guarded; what it left to be dropped here does not.
+            if catch_unwind(AssertUnwindSafe(|| self.apply(op))).is_err() {
+                Counters::add(&self.io.inner().counters.handler_panics, 1);
+                tracing::error!("an operation panicked; the shard goes on");
+            }
         }
         self.spare.set(ops);
         self.catching_up.set(false);
@@ -130,7 +141,7 @@ impl Shard {
 
     fn apply(self: &Rc<Self>, op: Op) {
         match op {
-            Op::Broadcast(broadcast) => self.broadcast(&broadcast),
+            Op::Broadcast(broadcast, asked) => self.broadcast(&broadcast, asked),
             Op::Packet { socket, packet, flags } => self.send(socket, packet, flags),
             Op::Ask { socket, packet, id, waiting } => self.ask(socket, packet, id, waiting),
             Op::ForgetAck { socket, id } => self.forget_ack(socket, id),
@@ -160,6 +171,8 @@ pub(crate) fn start(io: &Io, index: u8) -> std::io::Result<()> {
     let (started, outcome) = std::sync::mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name(format!("fanfare-{index}"));
     thread.spawn(move || {
+        // Dropped last, and also if the thread panics.
+        let _end = End(io.shard(index).clone());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build_local(tokio::runtime::LocalOptions::default());
@@ -175,6 +188,15 @@ pub(crate) fn start(io: &Io, index: u8) -> std::io::Result<()> {
         }
     })?;
     outcome.recv().unwrap_or_else(|_| Err(std::io::Error::other("the thread ended at once")))
+}
+
+/// The end of a shard's thread: nobody waits for it any more.
+struct End(Arc<Inbox>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 async fn run(io: Io, index: u8) {

@@ -21,8 +21,8 @@ pub(crate) struct Broadcasting {
     pub(crate) target: Target,
     pub(crate) packet: SharedPacket,
     pub(crate) volatile: bool,
-    /// Each receiver is asked for an ack.
-    pub(crate) asked: Option<Asked>,
+    /// Each receiver is asked for an ack: nothing else is joined to it.
+    pub(crate) asks: bool,
     /// Kept only when somebody listens to what goes out.
     pub(crate) event: Option<Event>,
 }
@@ -58,7 +58,9 @@ impl Broadcasting {
     ) -> Result<Self, EmitError> {
         let name = EventName::new(name)?;
         let packet = encode(namespace, &name, &args, Some(ack));
-        Ok(Self::new(namespace, target, Event { name, args }, packet, Flags::default()))
+        let event = Event { name, args };
+        let broadcast = Self::new(namespace, target, event, packet, Flags::default());
+        Ok(Broadcasting { asks: true, ..broadcast })
     }
 
     fn new(
@@ -74,7 +76,7 @@ impl Broadcasting {
             target,
             packet: SharedPacket::new(packet, flags.threshold(namespace.io())),
             volatile: flags.volatile,
-            asked: None,
+            asks: false,
             event: overheard.then_some(event),
             core,
         }
@@ -82,7 +84,7 @@ impl Broadcasting {
 
     /// Whether `next` may be joined to this one: the same receivers, in any case.
     pub(crate) fn joins(&self, next: &Broadcasting) -> bool {
-        let plain = |it: &Broadcasting| !it.volatile && it.asked.is_none() && it.event.is_none();
+        let plain = |it: &Broadcasting| !it.volatile && !it.asks && it.event.is_none();
         plain(self) && plain(next) && self.core.id == next.core.id && self.target == next.target
     }
 }
@@ -98,8 +100,9 @@ type Act = Box<dyn FnOnce(&Rc<Shard>) + Send>;
 
 /// Something to be done on a shard.
 pub(crate) enum Op {
-    /// An event for many.
-    Broadcast(Arc<Broadcasting>),
+    /// An event for many, and where their acks go. That is not kept with the event: when the last
+    /// receiver is gone, whoever waits is to notice, also while the event is still in an outbox.
+    Broadcast(Arc<Broadcasting>, Option<Asked>),
     /// A packet for one socket.
     Packet {
         socket: SocketKey,
@@ -138,7 +141,7 @@ pub(crate) enum Op {
 impl fmt::Debug for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Op::Broadcast(_) => "Broadcast",
+            Op::Broadcast(..) => "Broadcast",
             Op::Packet { .. } => "Packet",
             Op::Ask { .. } => "Ask",
             Op::ForgetAck { .. } => "ForgetAck",

@@ -20,8 +20,8 @@ const OPEN: u32 = u32::MAX;
 enum Entry {
     /// Events `from..to` of a run that other sessions hold too.
     Run { run: Rc<Run>, from: u32, to: u32 },
-    /// Frames for this WebSocket alone.
-    Frames(Vec<u8>),
+    /// Frames for this WebSocket alone, of so many pushes.
+    Frames { bytes: Vec<u8>, count: usize },
     /// A packet for this session alone, not yet bound to a transport.
     Packet(Box<Encoded>),
     /// An Engine.IO packet of this session, not yet bound to a transport.
@@ -41,7 +41,7 @@ impl Entry {
                 let (from, to) = range(run, *from, *to);
                 run.frames(form, from, to)
             }
-            Entry::Frames(bytes) => bytes,
+            Entry::Frames { bytes, .. } => bytes,
             // Bound to frames when the session moved to its WebSocket.
             Entry::Packet(_) | Entry::Control(_) => &[],
         }
@@ -54,7 +54,7 @@ impl Entry {
                 let (from, to) = range(run, *from, *to);
                 run.events(from, to)
             }
-            Entry::Frames(_) | Entry::Packet(_) | Entry::Control(_) => Vec::new(),
+            Entry::Frames { .. } | Entry::Packet(_) | Entry::Control(_) => Vec::new(),
         }
     }
 
@@ -64,7 +64,8 @@ impl Entry {
                 let (from, to) = range(run, *from, *to);
                 to.saturating_sub(from)
             }
-            Entry::Frames(_) | Entry::Packet(_) | Entry::Control(_) => 1,
+            Entry::Frames { count, .. } => *count,
+            Entry::Packet(_) | Entry::Control(_) => 1,
         }
     }
 
@@ -74,7 +75,7 @@ impl Entry {
                 let (from, to) = range(run, *from, *to);
                 run.size(from, to)
             }
-            Entry::Frames(bytes) => bytes.len(),
+            Entry::Frames { bytes, .. } => bytes.len(),
             Entry::Packet(packet) => form::size_of(packet),
             Entry::Control(text) => text.len(),
         }
@@ -141,8 +142,11 @@ impl Outbox {
         let counted = self.counted > self.rest.len();
         let last = self.rest.back_mut().or(self.first.as_mut());
         match last {
-            Some(Entry::Frames(own)) if !counted => own.extend_from_slice(bytes),
-            _ => self.push(Entry::Frames(bytes.to_vec())),
+            Some(Entry::Frames { bytes: own, count }) if !counted => {
+                own.extend_from_slice(bytes);
+                *count += 1;
+            }
+            _ => self.push(Entry::Frames { bytes: bytes.to_vec(), count: 1 }),
         }
     }
 
@@ -174,12 +178,13 @@ impl Outbox {
                 Entry::Packet(packet) => {
                     let mut out = BytesMut::with_capacity(form::size_of(packet) + 16);
                     form.write(packet, None, &mut out);
-                    *entry = Entry::Frames(out.to_vec());
+                    *entry = Entry::Frames { bytes: out.to_vec(), count: 1 };
                 }
                 Entry::Control(text) => {
-                    *entry = Entry::Frames(websocket::frame::text(text).to_vec());
+                    let bytes = websocket::frame::text(text).to_vec();
+                    *entry = Entry::Frames { bytes, count: 1 };
                 }
-                Entry::Run { .. } | Entry::Frames(_) => {}
+                Entry::Run { .. } | Entry::Frames { .. } => {}
             }
         }
     }
@@ -218,6 +223,9 @@ impl Outbox {
         }
         self.written = 0;
         self.first = self.rest.pop_front();
+        if self.first.is_none() {
+            self.backlog = Backlog::default(); // sizes may have changed when frames were built
+        }
         if self.rest.is_empty() && self.rest.capacity() > 0 {
             self.rest = VecDeque::new();
         }
@@ -238,7 +246,7 @@ impl Outbox {
                 }
                 Entry::Packet(packet) => form::collect(packet, &mut pieces),
                 Entry::Control(text) => pieces.push(OwnedPiece::Encoded(text)),
-                Entry::Frames(_) => {}
+                Entry::Frames { .. } => {}
             }
         }
         let pieces: Vec<payload::Piece<'_>> = pieces.iter().map(OwnedPiece::as_piece).collect();

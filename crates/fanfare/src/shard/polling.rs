@@ -94,6 +94,15 @@ impl Shard {
         self.drive(key);
     }
 
+    /// The client dropped the GET when its answer was ready: what that brought is lost.
+    pub(crate) fn answer_lost(self: &Rc<Self>, sid: &Sid) {
+        let Some(key) = self.session_by_sid(sid) else { return };
+        if let Some(session) = self.state.borrow_mut().sessions.get_mut(key) {
+            session.protocol.transport_error();
+        }
+        self.drive(key);
+    }
+
     /// Whether the request may go on to its session; nothing is changed.
     pub(crate) fn check(&self, address: &Address) -> Result<(), Refusal> {
         self.with_admitted(address, |_| Ok(()))
@@ -125,7 +134,9 @@ impl Shard {
     }
 
     /// The body of a POST is complete.
-    pub(crate) fn post_received(
+    ///
+    /// As long as too many listeners are unfinished, it is read no further and not answered.
+    pub(crate) async fn post_received(
         self: &Rc<Self>,
         address: &Address,
         form: PostForm,
@@ -133,7 +144,7 @@ impl Shard {
     ) -> Result<(), Refusal> {
         self.with_admitted(address, |session| session.protocol.post_received())?;
         let key = self.session_by_sid(&address.sid).ok_or(Refusal::UnknownSession)?;
-        let read = self.read_packets(key, address, form, body);
+        let read = self.read_packets(key, address, form, body).await;
         if let Err(error) = &read {
             self.io.inner().counters.rejected(error.name());
         }
@@ -154,7 +165,7 @@ impl Shard {
         }
     }
 
-    fn read_packets(
+    async fn read_packets(
         self: &Rc<Self>,
         key: SessionKey,
         address: &Address,
@@ -183,6 +194,10 @@ impl Shard {
                 self.receive(key, message);
             }
             self.drive(key);
+            while let Some(free) = self.until_free(key) {
+                // Dropped when enough listeners have finished, or the session has.
+                let _ = free.await;
+            }
         }
         Ok(())
     }

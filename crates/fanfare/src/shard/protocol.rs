@@ -10,9 +10,13 @@ use engineio::{Output, Packet, Piece, PollAnswer, Sid, Transport, packet};
 use socketio::{Connection, Version};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 use websocket::deflate::Agreed;
 use websocket::{Reader, Role, frame};
+
+/// Beyond this the clock could overflow, whatever was set.
+const MAX_CONNECT_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A WebSocket that was accepted, on its way to its shard.
 pub(crate) struct Arrival {
@@ -89,6 +93,9 @@ impl Shard {
         opening: Opening,
         transport: Transport,
     ) -> Option<(Sid, SessionKey)> {
+        if self.io.is_closing() {
+            return None; // it came behind the call that closes all sessions
+        }
         let Opening { revision, handshake, permit } = opening;
         let mut random = [0; 15];
         if let Err(error) = getrandom::fill(&mut random) {
@@ -112,8 +119,9 @@ impl Shard {
             deaf: false,
             ending: None,
             running: 0,
+            post_waits: None,
             timer: None,
-            connect_by: Some(now + settings.connect_timeout),
+            connect_by: Some(now + settings.connect_timeout.min(MAX_CONNECT_TIMEOUT)),
             _permit: permit,
         };
         let mut state = self.state.borrow_mut();
@@ -255,6 +263,16 @@ impl Shard {
         self.state.borrow().sessions.get(key).is_some_and(|session| session.running >= limit)
     }
 
+    /// The same, to be awaited. `None` when more may be read.
+    pub(crate) fn until_free(&self, key: SessionKey) -> Option<oneshot::Receiver<()>> {
+        let limit = self.io.settings().max_running_handlers;
+        let mut state = self.state.borrow_mut();
+        let session = state.sessions.get_mut(key).filter(|session| session.running >= limit)?;
+        let (sender, receiver) = oneshot::channel();
+        session.post_waits = Some(sender);
+        Some(receiver)
+    }
+
     /// A session's timer fired.
     pub(crate) fn session_due(self: &Rc<Self>, key: SessionKey, now: Instant) {
         let unjoined = {
@@ -276,6 +294,7 @@ impl Shard {
     pub(crate) fn drive(self: &Rc<Self>, key: SessionKey) {
         loop {
             let mut state = self.state.borrow_mut();
+            state.seal(); // a poll may be answered with what the open run has
             let Some(session) = state.sessions.get_mut(key) else { return };
             let Some(output) = session.protocol.next_output() else { break };
             match output {

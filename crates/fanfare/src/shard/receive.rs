@@ -84,14 +84,7 @@ impl Shard {
     }
 
     fn take_waiting(&self, key: SocketKey, id: u64) -> Option<crate::ack::Waiting> {
-        let mut state = self.state.borrow_mut();
-        let slot = state.sockets.get_mut(key)?;
-        let waiting = slot.waiting.as_mut()?;
-        let taken = waiting.remove(&id);
-        if waiting.is_empty() {
-            slot.waiting = None;
-        }
-        taken
+        self.state.borrow_mut().sockets.get_mut(key)?.take_waiting(id)
     }
 
     /// Starts the listener of an event.
@@ -109,7 +102,10 @@ impl Shard {
             });
             if let Err(refused) = verdict {
                 self.io.inner().counters.rejected("event_refused");
-                return tell(socket, event, &EventError::Refused(refused), ack);
+                return self.start(socket, || {
+                    tell(socket, event, &EventError::Refused(refused), ack);
+                    None
+                });
             }
         }
         let Some(listener) = handlers.events.get(event.name.as_str()) else { return };

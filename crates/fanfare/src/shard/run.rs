@@ -3,7 +3,7 @@
 use super::form::Form;
 use super::ops::Broadcasting;
 use bytes::{Bytes, BytesMut};
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 
 /// Consecutive broadcasts of one tick that go to the same sockets.
@@ -14,6 +14,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Run {
     events: RefCell<Vec<Arc<Broadcasting>>>,
+    bytes: Cell<usize>,
     joined: [OnceCell<Joined>; Form::COUNT],
 }
 
@@ -30,8 +31,18 @@ impl Run {
     /// buffer stays small enough to be written with one call.
     pub(crate) const MAX_EVENTS: usize = 512;
 
+    /// Bytes after which nothing is joined any more: large events gain nothing by being copied, and
+    /// a slow client that waits for one event of a run keeps the whole run.
+    pub(crate) const MAX_BYTES: usize = 256 * 1024;
+
     pub(crate) fn new(first: Arc<Broadcasting>) -> Self {
-        Run { events: RefCell::new(vec![first]), joined: Default::default() }
+        let bytes = Cell::new(first.packet.size());
+        Run { events: RefCell::new(vec![first]), bytes, joined: Default::default() }
+    }
+
+    /// Whether another event may be joined.
+    pub(crate) fn has_room(&self, event: &Broadcasting) -> bool {
+        self.len() < Self::MAX_EVENTS && self.bytes.get() + event.packet.size() <= Self::MAX_BYTES
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -40,6 +51,7 @@ impl Run {
 
     /// Adds an event. Only the shard's open run is appended to, and it was never joined yet.
     pub(crate) fn append(&self, event: Arc<Broadcasting>) {
+        self.bytes.set(self.bytes.get() + event.packet.size());
         self.events.borrow_mut().push(event);
     }
 

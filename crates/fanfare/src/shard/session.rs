@@ -81,6 +81,8 @@ pub(crate) struct Session {
     pub(crate) ending: Option<DisconnectReason>,
     /// Listeners of this session that have not finished.
     pub(crate) running: u32,
+    /// A POST that is read no further until fewer listeners are unfinished: dropped then.
+    pub(crate) post_waits: Option<oneshot::Sender<()>>,
     pub(crate) timer: Option<(delay_queue::Key, Instant)>,
     /// When the session is closed if it has joined no namespace. `None` once it has.
     pub(crate) connect_by: Option<Instant>,
@@ -114,6 +116,18 @@ pub(crate) struct Slot {
     pub(crate) standing: Standing,
     /// Acks the client owes. Few sockets have any.
     pub(crate) waiting: Option<Box<HashMap<u64, Waiting>>>,
+}
+
+impl Slot {
+    /// Who waits for this ack; nobody does any more.
+    pub(crate) fn take_waiting(&mut self, id: u64) -> Option<Waiting> {
+        let waiting = self.waiting.as_mut()?;
+        let taken = waiting.remove(&id);
+        if waiting.is_empty() {
+            self.waiting = None;
+        }
+        taken
+    }
 }
 
 /// How far a socket is.

@@ -54,10 +54,11 @@ impl Shard {
         let Some(session) = state.sessions.get_mut(key) else { return };
         session.running = session.running.saturating_sub(1);
         let limit = self.io.settings().max_running_handlers;
-        if session.running + 1 == limit
-            && let Some(link) = &session.link
-        {
-            link.wake_reader();
+        if session.running + 1 == limit {
+            session.post_waits = None;
+            if let Some(link) = &session.link {
+                link.wake_reader();
+            }
         }
     }
 

@@ -54,7 +54,9 @@ impl ReadTask {
         let shard = self.shard.clone();
         let mut buffer = shard.read_buffer.borrow_mut();
         for _ in 0..READS_PER_TURN {
-            if self.link.phase() == Phase::Open && shard.is_busy(self.session) {
+            // A probe brings no events, and nobody would wake it.
+            let reads_events = self.link.phase() == Phase::Open && !self.link.is_probing();
+            if reads_events && shard.is_busy(self.session) {
                 return Poll::Pending; // woken when enough listeners have finished
             }
             let read = ready!(self.link.stream.poll_read(cx, &mut buffer));

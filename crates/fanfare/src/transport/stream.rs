@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Anything that reads and writes, such as a TLS connection.
@@ -65,6 +65,10 @@ impl Stream {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         ready!(stream.poll_read_ready(cx))?;
                     }
+                    Ok(count) if count > 0 && count < buffer.len() => {
+                        forget_readiness(stream);
+                        return Poll::Ready(Ok(count));
+                    }
                     done => return Poll::Ready(done),
                 }
             },
@@ -120,4 +124,13 @@ impl Stream {
             Lower::Other(stream) => Pin::new(&mut **stream.borrow_mut()).poll_shutdown(cx),
         }
     }
+}
+
+/// Says that nothing more is to be read for now: a read that did not fill its buffer took all
+/// there was, and what comes later is reported anew. It saves the system call that would find
+/// nothing. An end that was reported already stays.
+fn forget_readiness(stream: &TcpStream) {
+    let nothing = || Err::<(), _>(io::Error::from(io::ErrorKind::WouldBlock));
+    // The outcome is the one given.
+    let _ = stream.try_io(Interest::READABLE, nothing);
 }
