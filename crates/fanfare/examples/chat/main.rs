@@ -41,7 +41,7 @@ fn chat(io: &Io) {
         .middleware(|socket: Socket| async move {
             match socket.auth::<Introduction>() {
                 Ok(Introduction { name }) if (1..=MAX_NAME_BYTES).contains(&name.len()) => {
-                    socket.update_data(|data| data["name"] = name.into());
+                    socket.set_data(json!({ "name": name }));
                     Ok(())
                 }
                 _ => Err(Refused::new("a name is needed").with_data(json!({ "code": "NO_NAME" }))),
