@@ -19,7 +19,8 @@ suiteOfServers("a server that restarts", (command) => {
       check(`socket.io-client ${version} over ${transport}`, async (t) => {
         const client = new Client({ version, transport });
         const first = await startAgain(t, command, 0);
-        const socket = await client.connect(t, first, { reconnection: true, reconnectionDelay: 50, reconnectionDelayMax: 100 });
+        const patience = { reconnection: true, reconnectionDelay: 50, reconnectionDelayMax: 100 };
+        const socket = await client.connect(t, first, patience);
         const ended = once(socket, "disconnect");
         assert.deepEqual(await first.stop(), { code: 0, signal: null });
         assert.match((await ended)[0], /^transport (close|error)$/);

@@ -18,10 +18,8 @@ suite("handshake", "plain", (target) => {
   check("polling: the open packet, with its members in order", async () => {
     const answer = await request(target, { query: "EIO=4&transport=polling" });
     assert.equal(answer.status, 200);
-    assert.match(
-      answer.text,
-      /^0\{"sid":"[A-Za-z0-9_-]{20,}","upgrades":\["websocket"\],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000\}$/,
-    );
+    const rest = '"upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}';
+    assert.equal(answer.text.replace(/^0\{"sid":"[^"]+",/, ""), rest);
     assertHandshake(JSON.parse(answer.text.slice(1)), { upgrades: ["websocket"] });
   });
 
@@ -37,7 +35,8 @@ suite("handshake", "plain", (target) => {
 
   check("WebSocket: the open packet, without upgrades", async (t) => {
     const { handshake, first } = await openSession(t, target);
-    assert.match(first, /^0\{"sid":"[^"]+","upgrades":\[\],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000\}$/);
+    const rest = '"upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}';
+    assert.equal(first.replace(/^0\{"sid":"[^"]+",/, ""), rest);
     assertHandshake(handshake, { upgrades: [] });
   });
 
@@ -64,7 +63,8 @@ suite("handshake", "plain", (target) => {
   });
 
   check("other parameters and their order do not matter", async () => {
-    for (const query of ["transport=polling&EIO=4", "a=b&EIO=4&t=N8hyd6w&transport=polling&x", "EIO=4&transport=polling&sid="]) {
+    const queries = ["transport=polling&EIO=4", "a=b&EIO=4&t=N8h&transport=polling&x", "EIO=4&transport=polling&sid="];
+    for (const query of queries) {
       const answer = await request(target, { query });
       assert.equal(answer.status, 200, query);
     }

@@ -218,9 +218,19 @@ suite("polling: the end of a session", "plain", (target) => {
     await session.assertGone();
   });
 
-  check("a close packet without a poll", async (t) => {
+  check("a close packet without a poll: one that comes late is told so, and no other", async (t) => {
     const session = await openAndJoin(t, target);
     await session.post("1");
+    const { status, text } = await session.pollAnswer();
+    assert.ok(status === 400 || text === "6", `${status} ${text}`);
+    await session.assertGone();
+  });
+
+  // The published suites send both at once and rely on the poll to be heard first.
+  check("a close packet beside a poll", async (t) => {
+    const session = await openAndJoin(t, target);
+    const [polled] = await Promise.all([session.pollAnswer(), session.post("1")]);
+    assert.deepEqual([polled.status, polled.text], [200, "6"]);
     await session.assertGone();
   });
 

@@ -140,6 +140,25 @@ suite("upgrades out of step", "plain", (target) => {
     else assert.equal(outcome, '42["message-back",1]');
   });
 
+  // As the published suites do it: without waiting for the probe's answer.
+  check("probe and 5 in one breath: polling is refused from then on", async (t) => {
+    const session = await PollingSession.open(target);
+    const socket = await RawSocket.open(t, target, upgradeQuery(session));
+    socket.send("2probe", "5");
+    const { status, text } = await session.pollAnswer();
+    // The poll travels on a connection of its own and may be the faster one.
+    if (status === 200) assert.ok(["1", "6"].includes(text), text);
+    assert.equal(await socket.next(), "3probe");
+    assert.equal((await session.pollAnswer()).status, 400);
+  });
+
+  check("probe and 5 in one breath: a second WebSocket is closed", async (t) => {
+    const session = await PollingSession.open(target);
+    const socket = await RawSocket.open(t, target, upgradeQuery(session));
+    socket.send("2probe", "5");
+    await new RawSocket(target, upgradeQuery(session)).closed();
+  });
+
   for (const packet of ["42[\"message\"]", "2", "3", "6", "1"]) {
     check(`${packet} before 5 closes the WebSocket and leaves polling alone`, async (t) => {
       const session = await joinedSession(t, target);

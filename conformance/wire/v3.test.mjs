@@ -121,6 +121,13 @@ suite("Engine.IO v3 over polling", "v3", (target) => {
     await session.assertGone();
   });
 
+  check("the close packet right after the handshake: the poll brings what was waiting", async (t) => {
+    const session = await PollingSession.open(target, { protocol: 3 });
+    const [polled] = await Promise.all([session.pollAnswer(), session.post("1:1")]);
+    assert.equal(polled.text, '2:4013:42["auth",{}]');
+    await session.assertGone();
+  });
+
   check("a protocol 4 client is served beside it", async (t) => {
     const session = await PollingSession.open(target, { protocol: 4 });
     t.after(() => session.close());

@@ -157,8 +157,12 @@ function newerEvents(client, target) {
   if (client.has("timeout")) {
     check("a deadline that passes, and one that does not", async (t) => {
       const socket = await client.connect(t, target);
-      const timed = (ms, ...args) =>
-        within(new Promise((resolve) => socket.timeout(ms).emit(...args, (error, value) => resolve([error?.message, value]))), "an answer");
+      const timed = (ms, ...args) => {
+        const answered = new Promise((resolve) => {
+          socket.timeout(ms).emit(...args, (error, value) => resolve([error?.message, value]));
+        });
+        return within(answered, "an answer");
+      };
       assert.deepEqual(await timed(50, "nobody-listens"), ["operation has timed out", undefined]);
       assert.deepEqual(await timed(5_000, "message-with-ack", 42), [undefined, 42]);
     });
