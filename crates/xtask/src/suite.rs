@@ -42,10 +42,8 @@ fn check_steps(report: &mut Report) {
     report.step("lints", || {
         single(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], "")
     });
-    report.step("documentation", || {
-        let what = ["doc", "--workspace", "--no-deps", "--document-private-items"];
-        single(&what, "--deny warnings")
-    });
+    report
+        .step("documentation", || single(&["doc", "--workspace", "--no-deps"], "--deny warnings"));
 }
 
 fn test_steps(report: &mut Report) {
