@@ -165,12 +165,15 @@ fn descriptors(wanted: usize) -> usize {
         }
     };
     let allowed = usize::try_from(limit.saturating_sub(RESERVED_FILES)).unwrap_or(usize::MAX);
-    if allowed < wanted {
+    // Nobody asked for the default: most machines allow less, and that is no fault.
+    if allowed < wanted && wanted != ServerSettings::default().max_connections {
         tracing::warn!(
             wanted,
             allowed,
             "fewer connections than set are possible: raise the hard limit of open files (ulimit -Hn)"
         );
+    } else if allowed < wanted {
+        tracing::info!(allowed, "the limit of open files bounds the connections");
     }
     allowed.max(1)
 }
