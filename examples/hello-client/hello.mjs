@@ -1,0 +1,9 @@
+import { io } from "socket.io-client";
+
+const socket = io("http://127.0.0.1:3000");
+
+socket.on("connect", async () => {
+  console.log(await socket.emitWithAck("room:join", { roomId: "news" }));
+});
+
+socket.onAny((event, ...args) => console.log(event, ...args));
