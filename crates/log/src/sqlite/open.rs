@@ -1,0 +1,228 @@
+//! Opening a store: which life of the log it is, and whether it is whole.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::apply::Apply;
+use super::check::{Problem, VerifyReport, check};
+use super::mark::{BootId, Mark, MarkError, MarkFile};
+use super::repair::{RepairReport, repair_locked};
+use super::rooms::RoomCache;
+use super::schema::{Kind, State, StoreError, create, kind, open_writer};
+use super::settings::{Check, OnDamage, SqliteSettings};
+use super::writer::checkpoint;
+use crate::{Epoch, Refusal};
+
+/// Why a log could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// There is no file.
+    #[error("there is no log at this path")]
+    Missing,
+    /// Another process has it open.
+    #[error("another process has the log open")]
+    Locked,
+    /// The file is a SQLite store, but not a log of this program or of this version.
+    #[error("the file is not an event log of this version")]
+    Foreign,
+    /// The log is not what was written. Repair it, or open it with [`OnDamage::Repair`].
+    #[error("the log is damaged: {}", .0.first().map_or_else(String::new, ToString::to_string))]
+    Damaged(Vec<Problem>),
+    /// No space is left.
+    #[error("the disk is full")]
+    DiskFull,
+    /// The file or its directory cannot be written.
+    #[error("the log is read-only")]
+    ReadOnly,
+    /// Anything else the system or the store said.
+    #[error("the log could not be opened: {0}")]
+    Store(String),
+}
+
+impl OpenError {
+    pub(super) fn of(fault: &StoreError) -> Self {
+        if fault.is_damage() {
+            return Self::Damaged(VerifyReport::broken(fault).problems);
+        }
+        match fault.refusal() {
+            Refusal::DiskFull => Self::DiskFull,
+            Refusal::ReadOnly => Self::ReadOnly,
+            other => Self::Store(other.to_string()),
+        }
+    }
+
+    // Taken by value to be given to `map_err`.
+    #[expect(clippy::needless_pass_by_value)]
+    pub(super) fn of_io(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull => Self::DiskFull,
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => Self::ReadOnly,
+            _ => Self::Store(error.to_string()),
+        }
+    }
+
+    pub(super) fn of_mark(error: MarkError) -> Self {
+        match error {
+            MarkError::Locked => Self::Locked,
+            MarkError::Io(error) => Self::of_io(error),
+        }
+    }
+}
+
+/// Why the epoch is another than before. Positions handed out before are no longer resumed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EpochChange {
+    /// The log is new.
+    Created,
+    /// The log was repaired just now.
+    Repaired(RepairReport),
+    /// Entries that were answered are gone: the end of the write-ahead log was lost.
+    EndLost {
+        /// The head that was answered.
+        answered: u64,
+        /// The head that is left.
+        left: u64,
+    },
+    /// The machine restarted, and what was written last had not been synced for certain.
+    UnsyncedRestart,
+    /// The mark beside the store is missing, damaged or another's: what should be there is not
+    /// known. So it is with a copy of the store alone.
+    MarkUnknown,
+}
+
+/// How a log was found when it was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenReport {
+    /// Which life of the log it is now.
+    pub epoch: Epoch,
+    /// Why that is a new one; `None` when positions handed out before still hold.
+    pub change: Option<EpochChange>,
+    /// How many entries it has.
+    pub entries: u64,
+    /// How many sessions were dropped, because no session of an old epoch can be recovered.
+    pub sessions_dropped: u64,
+}
+
+/// A store that was checked and is of a known life.
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    pub(super) mark_file: MarkFile,
+    pub(super) mark: Mark,
+    pub(super) state: State,
+    pub(super) report: OpenReport,
+}
+
+pub(super) fn open(settings: &SqliteSettings) -> Result<Opened, OpenError> {
+    let path = &settings.path;
+    let mut mark_file = MarkFile::open(path).map_err(OpenError::of_mark)?;
+    let mut repaired = None;
+    let mut connection = match open_whole(path, settings.check) {
+        Err(OpenError::Damaged(problems)) if settings.on_damage == OnDamage::Repair => {
+            tracing::error!(problem = ?problems.first(), "the event log is damaged; repairing it");
+            repaired = Some(repair_locked(path, &mut mark_file)?);
+            open_whole(path, settings.check)?
+        }
+        other => other?,
+    };
+    let of = |fault: StoreError| OpenError::of(&fault);
+    if let Some(bytes) = settings.max_file_bytes {
+        let page: u64 = pragma(&connection, "page_size").map_err(of)?;
+        let pages = i64::try_from(bytes / page.max(1)).unwrap_or(i64::MAX);
+        connection.pragma_update(None, "max_page_count", pages).map_err(|e| of(e.into()))?;
+    }
+    let mark = mark_file.read().map_err(OpenError::of_io)?;
+    let mut state = State::load(&connection).map_err(of)?;
+    let mut sessions_dropped = repaired.as_ref().map_or(0, |report| report.sessions_dropped);
+    let change = match repaired {
+        Some(report) => Some(EpochChange::Repaired(report)),
+        None => {
+            let change = epoch_change(&state, mark, settings.boot);
+            if change.as_ref().is_some_and(|change| *change != EpochChange::Created) {
+                (state, sessions_dropped) = renew(&mut connection, state).map_err(of)?;
+            }
+            change
+        }
+    };
+    // Whatever an earlier process left unsynced is synced from here on.
+    checkpoint(&connection).map_err(of)?;
+    sync_directory(path).map_err(OpenError::of_io)?;
+    let mark = Mark {
+        epoch: state.epoch,
+        commits: state.commits,
+        head: state.head,
+        unsynced: false,
+        boot: settings.boot,
+    };
+    mark_file.write(&mark).and_then(|()| mark_file.sync()).map_err(OpenError::of_io)?;
+    let entries = state.entries();
+    let report = OpenReport { epoch: state.epoch, change, entries, sessions_dropped };
+    Ok(Opened { connection, mark_file, mark, state, report })
+}
+
+/// Opens the file, makes the tables of a new one, checks those of an old one.
+fn open_whole(path: &Path, check_how: Check) -> Result<Connection, OpenError> {
+    let of = |fault: StoreError| OpenError::of(&fault);
+    let mut connection = open_writer(path).map_err(of)?;
+    match kind(&connection).map_err(of)? {
+        Kind::Foreign => return Err(OpenError::Foreign),
+        Kind::New => {
+            let epoch = Epoch::random().map_err(|fault| OpenError::Store(fault.to_string()))?;
+            create(&mut connection, &State::new(epoch)).map_err(of)?;
+        }
+        Kind::Log => {
+            let report = check(&connection, check_how == Check::Full);
+            if !report.problems.is_empty() {
+                return Err(OpenError::Damaged(report.problems));
+            }
+        }
+    }
+    Ok(connection)
+}
+
+/// Whether positions handed out before still hold.
+fn epoch_change(state: &State, mark: Option<Mark>, boot: BootId) -> Option<EpochChange> {
+    let Some(mark) = mark.filter(|mark| mark.epoch == state.epoch) else {
+        let created = state.commits == 0 && mark.is_none();
+        return Some(if created { EpochChange::Created } else { EpochChange::MarkUnknown });
+    };
+    if state.commits < mark.commits {
+        return Some(EpochChange::EndLost { answered: mark.head, left: state.head });
+    }
+    mark.lost_power(boot).then_some(EpochChange::UnsyncedRestart)
+}
+
+/// Begins a new life with the same entries.
+fn renew(connection: &mut Connection, state: State) -> Result<(State, u64), StoreError> {
+    let epoch = Epoch::random().map_err(|_| StoreError::Damaged("the randomness"))?;
+    let transaction = connection.transaction()?;
+    let settings = crate::Settings::default();
+    let mut apply = Apply {
+        connection: &transaction,
+        settings: &settings,
+        state,
+        rooms: &mut RoomCache::default(),
+        entries: Vec::new(),
+        buffer: Vec::new(),
+    };
+    let dropped = apply.renew(epoch)?;
+    apply.state.commits += 1;
+    apply.state.store(&transaction)?;
+    let state = apply.state;
+    transaction.commit()?;
+    Ok((state, dropped))
+}
+
+fn pragma(connection: &Connection, name: &str) -> Result<u64, StoreError> {
+    Ok(connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0))?.unsigned_abs())
+}
+
+/// Makes the names of new files last.
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+}

@@ -1,0 +1,285 @@
+//! Cutting a damaged log at its first wrong record, and writing a log out.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde::Serialize;
+
+use super::OpenError;
+use super::apply::Apply;
+use super::codec::decode_record;
+use super::mark::{BootId, Mark, MarkFile};
+use super::rooms::RoomCache;
+use super::schema::{State, StoreError, create, open_writer, unsigned};
+use super::writer::checkpoint;
+use crate::{Epoch, EventLog, Position, Query, ReadError, Record, Scope, Settings};
+
+/// After so many records a repair commits what it saved.
+const REPAIR_STEP: usize = 4096;
+
+/// What a repair kept and what it lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepairReport {
+    /// The new epoch. Every client that comes back is told that it was not recovered.
+    pub epoch: Epoch,
+    /// The first kept sequence.
+    pub first: u64,
+    /// The last kept sequence: the log was cut behind it.
+    pub head: u64,
+    /// The last sequence that is known to have been there. What is between is lost.
+    pub lost_up_to: u64,
+    /// Why it was cut where it was; `None` when every record was right.
+    pub reason: Option<String>,
+    /// The sessions that were dropped, if they could be counted: no session of an old epoch can
+    /// be recovered.
+    pub sessions_dropped: u64,
+    /// Where the log as it was found is kept.
+    pub damaged: PathBuf,
+}
+
+/// Repairs a log that no process has open: keeps the records before the first wrong one, begins a
+/// new epoch, and keeps the file as it was found beside it. The index of rooms and the keys are
+/// built anew from the records.
+///
+/// # Errors
+///
+/// When another process has the log open, or a file cannot be read or written. The log is then as
+/// it was.
+pub fn repair(path: &Path) -> Result<RepairReport, OpenError> {
+    if !path.exists() {
+        return Err(OpenError::Missing);
+    }
+    let mut mark = MarkFile::open(path).map_err(OpenError::of_mark)?;
+    repair_locked(path, &mut mark)
+}
+
+pub(super) fn repair_locked(path: &Path, file: &mut MarkFile) -> Result<RepairReport, OpenError> {
+    let epoch = Epoch::random().map_err(|fault| OpenError::Store(fault.to_string()))?;
+    let mark = file.read().map_err(OpenError::of_io)?;
+    let target = beside(path, ".repair");
+    remove(&target)?;
+    let mut saved = Saved::new(&target, epoch).map_err(|fault| OpenError::of(&fault))?;
+    let (known, reason) = salvage(path, &mut saved);
+    saved.commit().map_err(|fault| OpenError::of(&fault))?;
+    let state = saved.finish().map_err(|fault| OpenError::of(&fault))?;
+    let damaged = beside(path, &format!(".damaged-{:016x}", epoch.0));
+    let known_head = known.map_or(0, |known| known.head).max(mark.map_or(0, |mark| mark.head));
+    let lost_up_to = known_head.max(state.head);
+    swap(path, &target, &damaged)?;
+    let (commits, head) = (state.commits, state.head);
+    let boot = BootId::of_this_machine();
+    let mark = Mark { epoch, commits, head, unsynced: false, boot };
+    file.write(&mark).and_then(|()| file.sync()).map_err(OpenError::of_io)?;
+    Ok(RepairReport {
+        epoch,
+        first: state.first,
+        head: state.head,
+        lost_up_to,
+        reason,
+        sessions_dropped: known.map_or(0, |known| known.sessions),
+        damaged,
+    })
+}
+
+/// Reads what is right, from the beginning up to the first thing that is not. Answers where the
+/// log said it stood, and why it ended early.
+fn salvage(path: &Path, saved: &mut Saved) -> (Option<State>, Option<String>) {
+    let read = |saved: &mut Saved, known: &mut Option<State>| -> Result<(), StoreError> {
+        // Written, not only read: the write-ahead log must be found even if `-shm` is gone.
+        let connection = open_writer(path)?;
+        *known = State::load(&connection).ok();
+        let mut statement =
+            connection.prepare("SELECT sequence, body FROM entries ORDER BY sequence")?;
+        let mut rows = statement.query([])?;
+        let mut expected = None;
+        while let Some(row) = rows.next()? {
+            let sequence = unsigned(row.get(0)?)?;
+            let expected = expected.insert(match expected {
+                // Where it begins, the state knows better than the first row that is left.
+                None => known.map_or(sequence, |known| known.first),
+                Some(before) => before + 1,
+            });
+            if sequence != *expected {
+                return Err(StoreError::Entry(*expected));
+            }
+            let body = row.get_ref(1)?.as_blob().map_err(|_| StoreError::Entry(sequence))?;
+            let record = decode_record(sequence, body).map_err(|_| StoreError::Entry(sequence))?;
+            saved.push(sequence, record)?;
+        }
+        Ok(())
+    };
+    let mut known = None;
+    let reason = read(saved, &mut known).err().map(|fault| fault.to_string());
+    (known, reason)
+}
+
+/// The new store, filled in order.
+struct Saved {
+    connection: rusqlite::Connection,
+    state: State,
+    rooms: RoomCache,
+    waiting: Vec<Record>,
+}
+
+impl Saved {
+    fn new(path: &Path, epoch: Epoch) -> Result<Self, StoreError> {
+        let mut connection = open_writer(path)?;
+        let state = State::new(epoch);
+        create(&mut connection, &state)?;
+        Ok(Self { connection, state, rooms: RoomCache::default(), waiting: Vec::new() })
+    }
+
+    fn push(&mut self, sequence: u64, record: Record) -> Result<(), StoreError> {
+        if self.state.head == 0 && self.waiting.is_empty() {
+            // What was trimmed before stays trimmed, for every room.
+            self.state.first = sequence;
+            self.state.head = sequence.saturating_sub(1);
+            self.state.floor = self.state.head;
+        }
+        self.waiting.push(record);
+        if self.waiting.len() >= REPAIR_STEP { self.commit() } else { Ok(()) }
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction()?;
+        // Nothing is forgotten here: the next trim applies the settings of whoever opens it. A
+        // key that was used again after its time is remembered by its last record.
+        let settings = Settings {
+            key_age: std::time::Duration::MAX,
+            max_keys: u64::MAX,
+            ..Settings::default()
+        };
+        let mut apply = Apply {
+            connection: &transaction,
+            settings: &settings,
+            state: self.state,
+            rooms: &mut self.rooms,
+            entries: Vec::new(),
+            buffer: Vec::new(),
+        };
+        for record in self.waiting.drain(..) {
+            apply.insert(record)?;
+        }
+        apply.state.commits += 1;
+        apply.state.store(&transaction)?;
+        let state = apply.state;
+        transaction.commit()?;
+        self.state = state;
+        Ok(())
+    }
+
+    /// Everything synced into the one file.
+    fn finish(self) -> Result<State, StoreError> {
+        checkpoint(&self.connection)?;
+        self.connection.close().map_err(|(_, fault)| fault)?;
+        Ok(self.state)
+    }
+}
+
+/// The file beside a store with an ending of its own.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(ending);
+    beside.into()
+}
+
+/// The endings of the files that belong to one store.
+const PARTS: [&str; 3] = ["", "-wal", "-shm"];
+
+fn remove(path: &Path) -> Result<(), OpenError> {
+    for part in PARTS {
+        match std::fs::remove_file(beside(path, part)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(OpenError::of_io(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Puts the damaged store aside and the repaired one in its place. Killed in between, the next
+/// start finds a mark of another epoch.
+fn swap(path: &Path, repaired: &Path, damaged: &Path) -> Result<(), OpenError> {
+    for part in PARTS {
+        let from = beside(path, part);
+        if from.exists() {
+            std::fs::rename(from, beside(damaged, part)).map_err(OpenError::of_io)?;
+        }
+    }
+    std::fs::rename(repaired, path).map_err(OpenError::of_io)?;
+    super::open::sync_directory(path).map_err(OpenError::of_io)
+}
+
+/// Why a log could not be written out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// The log could not be read; what was written before is right.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The output could not be written.
+    #[error("the export could not be written: {0}")]
+    Write(#[from] std::io::Error),
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    position: String,
+    sequence: u64,
+    time_ms: u64,
+    namespace: &'a str,
+    rooms: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    except: Vec<&'a str>,
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<&'a str>,
+    /// Instead of `payload`, when that is not text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload_base64: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+}
+
+/// Writes each entry of a log as a line of JSON, oldest first, up to the head at the beginning;
+/// answers how many. A payload that is not UTF-8 stands as `payload_base64`.
+///
+/// # Errors
+///
+/// When the log cannot be read or the output cannot be written.
+pub fn export(log: &dyn EventLog, output: &mut dyn Write) -> Result<u64, ExportError> {
+    let head = log.head();
+    let mut after = Position { sequence: 0, ..head };
+    let mut written = 0;
+    while after.sequence < head.sequence {
+        let before = Position { sequence: head.sequence + 1, ..head };
+        let query = Query { before: Some(before), ..Query::after(Scope::All, after) };
+        let page = log.read(&query)?;
+        let Some(last) = page.entries.last() else { break };
+        after = last.position;
+        for entry in &page.entries {
+            let record = &entry.record;
+            let text = std::str::from_utf8(&record.payload).ok();
+            let line = Line {
+                position: entry.position.to_string(),
+                sequence: entry.position.sequence,
+                time_ms: record.time_ms,
+                namespace: &record.namespace,
+                rooms: record.rooms.iter().map(|room| &**room).collect(),
+                except: record.except.iter().map(|room| &**room).collect(),
+                name: &record.name,
+                payload: text,
+                payload_base64: text.is_none().then(|| BASE64_STANDARD.encode(&record.payload)),
+                key: record.key.as_deref(),
+            };
+            serde_json::to_writer(&mut *output, &line).map_err(std::io::Error::from)?;
+            output.write_all(b"\n")?;
+            written += 1;
+        }
+    }
+    output.flush()?;
+    Ok(written)
+}
