@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::case::{Case, Door, Fate, Profile, Step, case, scaled};
-use crate::wire::{POLLING, WEBSOCKET, get, masked, poll, post, request, upgrade};
+use crate::wire::{POLLING, WEBSOCKET, claim, get, masked, poll, post, request, upgrade};
 
 const SLOWLY: Duration = Duration::from_millis(50);
 
@@ -15,6 +15,7 @@ pub(crate) fn cases() -> Vec<Case> {
     heads(&mut cases);
     bodies(&mut cases);
     sessions(&mut cases);
+    messages(&mut cases);
     upgrades(&mut cases);
     closes(&mut cases);
     readers(&mut cases);
@@ -189,6 +190,22 @@ fn sessions(cases: &mut Vec<Case>) {
     );
 }
 
+/// C7, C10: messages that are begun and not ended. While one is open no heartbeat can be answered.
+fn messages(cases: &mut Vec<Case>) {
+    let long = [claim(0x82, 900_000), vec![b'4'; 1000]].concat();
+    let fragments = [masked(0x01, b"4"), masked(0x00, b"x").repeat(1000)].concat();
+    for (what, bytes) in [("a frame", long), ("fragments", fragments)] {
+        cases.push(
+            impatient("C10", format!("{what} byte by byte"))
+                .joined(Door::WebSocket)
+                .step(Step::Drip(bytes, SLOWLY))
+                .step(Step::Cut)
+                .cause("heartbeat_missed", 1)
+                .gone(),
+        );
+    }
+}
+
 /// D6: upgrades that are not gone through with.
 fn upgrades(cases: &mut Vec<Case>) {
     let probe = upgrade(&format!("{WEBSOCKET}&sid={{sid}}"));
@@ -263,6 +280,29 @@ fn readers(cases: &mut Vec<Case>) {
             .step(Step::Cut)
             .rejected("slow_reader"),
     );
+    cases.push(
+        impatient("A14", "many requests whose answers are not read")
+            .step(Step::ConnectNarrow)
+            .more(get("/health").repeat(20_000))
+            .step(Step::Silence(Duration::from_millis(2500)))
+            .step(Step::Cut)
+            .rejected("slow_reader"),
+    );
+    cases.push(
+        impatient("C19", "a client that broke the protocol, does not read and says that it lives")
+            .step(Step::ConnectNarrow)
+            .more(upgrade(WEBSOCKET))
+            .status(&[101])
+            .hears_begin("0{")
+            .text("40")
+            .hears_begin("40{")
+            .room("busy")
+            .step(Step::Publish("busy", 3, 900_000))
+            .text("49")
+            .step(Step::Drip(masked(0x81, b"3").repeat(40), SLOWLY))
+            .step(Step::Cut)
+            .rejected("unknown_type"),
+    );
     let greedy = "420[\"room:join\",{\"roomId\":\"a\"}]";
     cases.push(
         case("C19", "a client that asks and does not read the answers")
@@ -329,6 +369,12 @@ fn crowds(cases: &mut Vec<Case>) {
             .ended()
             .rejected_times("address_limit", 2),
     );
+    // What they took together must go back to the system: no other process can use it else.
+    cases.push(case("M2", "connections that are open at once and go").step(Step::Crowd(
+        scaled(800),
+        get("/health").into_bytes(),
+        Fate::Answered(&[200]),
+    )));
     cases.push(case("M2", "connections that come and go").step(Step::Crowd(
         scaled(300),
         get("/health").into_bytes(),
