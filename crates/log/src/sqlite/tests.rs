@@ -1,1 +1,212 @@
+//! Faults that cannot be made from outside: a sync that fails, another boot of the machine.
 
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::record::tests::record;
+use crate::{Refusal, append_wait, wait};
+
+fn settings(directory: &Path) -> SqliteSettings {
+    SqliteSettings { boot: BootId::new([1; 16]), ..SqliteSettings::new(directory.join("log")) }
+}
+
+fn append(log: &SqliteLog, durability: Durability) -> Result<u64, AppendError> {
+    append_wait(log, vec![record(&["a"], "x")], durability).map(|a| a[0].position.sequence)
+}
+
+/// The files as a killed process leaves them; what the system has not synced is there too.
+fn copy(from: &Path) -> tempfile::TempDir {
+    let to = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        if !file.file_name().to_string_lossy().ends_with("-shm") {
+            std::fs::copy(file.path(), to.path().join(file.file_name())).unwrap();
+        }
+    }
+    to
+}
+
+fn until(mut holds: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < Duration::from_secs(30));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A log whose syncs fail while the switch is on, and how many syncs there were.
+fn failing(directory: &Path) -> (SqliteLog, Arc<AtomicBool>, Arc<AtomicU64>) {
+    let (failing, syncs) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (switch, count) = (Arc::clone(&failing), Arc::clone(&syncs));
+    let sync = move |file: &std::fs::File| {
+        count.fetch_add(1, Ordering::SeqCst);
+        if switch.load(Ordering::SeqCst) {
+            return Err(io::Error::from_raw_os_error(5)); // EIO
+        }
+        file.sync_data()
+    };
+    let log = SqliteLog::open_with(settings(directory), Box::new(sync)).unwrap();
+    (log, failing, syncs)
+}
+
+#[test]
+fn a_sync_that_fails_is_never_acknowledged_and_the_log_resumes() {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, failing, _) = failing(directory.path());
+    assert_eq!(append(&log, Durability::Disk), Ok(1));
+    failing.store(true, Ordering::SeqCst);
+    let answer = append(&log, Durability::Disk);
+    assert!(matches!(answer, Err(AppendError::Unknown(Refusal::Sync(_)))), "{answer:?}");
+    assert!(matches!(log.health(), Health::Refusing(Refusal::Sync(_))));
+    let answer = append(&log, Durability::Os);
+    assert!(matches!(answer, Err(AppendError::Refused(Refusal::Sync(_)))), "{answer:?}");
+    assert_eq!(log.head().sequence, 1, "nobody sees what is not safe");
+    assert_eq!(log.read(&Query::new(Scope::All)).unwrap().entries.len(), 1);
+    failing.store(false, Ordering::SeqCst);
+    until(|| log.health() == Health::Ready);
+    assert_eq!(log.head().sequence, 2, "what was in doubt is safe now, and shown");
+    assert_eq!(append(&log, Durability::Os), Ok(3));
+    let epoch = log.epoch();
+    drop(log);
+    let log = SqliteLog::open(settings(directory.path())).unwrap();
+    assert_eq!((log.epoch(), log.head().sequence), (epoch, 3));
+}
+
+#[test]
+fn a_group_sync_that_fails_stops_appends_until_it_works() {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, failing, _) = failing(directory.path());
+    failing.store(true, Ordering::SeqCst);
+    assert_eq!(append(&log, Durability::Os), Ok(1), "the system has it");
+    until(|| log.health() != Health::Ready);
+    let answer = append(&log, Durability::Os);
+    assert!(matches!(answer, Err(AppendError::Refused(Refusal::Sync(_)))), "{answer:?}");
+    failing.store(false, Ordering::SeqCst);
+    until(|| log.health() == Health::Ready);
+    assert_eq!(append(&log, Durability::Os), Ok(2));
+}
+
+#[test]
+fn the_class_os_is_synced_soon_and_in_groups() {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, _, syncs) = failing(directory.path());
+    for _ in 0..50 {
+        append(&log, Durability::Os).unwrap();
+    }
+    until(|| syncs.load(Ordering::SeqCst) > 0);
+    log.close();
+    assert!(syncs.load(Ordering::SeqCst) <= 51, "no sync without something to sync");
+}
+
+#[test]
+fn the_epoch_changes_when_the_machine_restarted_with_an_unsynced_tail() {
+    let (same, other) = (BootId::new([1; 16]), BootId::new([2; 16]));
+    let directory = tempfile::tempdir().unwrap();
+    let log = SqliteLog::open(settings(directory.path())).unwrap();
+    assert_eq!(log.report().change, Some(EpochChange::Created));
+    assert_eq!(append(&log, Durability::Os), Ok(1));
+    let killed = copy(directory.path());
+    let epoch = log.epoch();
+    drop(log);
+    let open = |directory: &Path, boot| {
+        let log = SqliteLog::open(SqliteSettings { boot, ..settings(directory) }).unwrap();
+        (log.epoch() == epoch, log.report().change.clone(), log.head().sequence)
+    };
+    assert_eq!(open(directory.path(), other), (true, None, 1), "it was closed");
+    let lost_power = copy(killed.path());
+    let change = Some(EpochChange::UnsyncedRestart);
+    assert_eq!(open(lost_power.path(), other), (false, change, 1));
+    assert_eq!(open(killed.path(), same), (true, None, 1), "only the process died");
+}
+
+#[test]
+fn with_the_class_disk_the_epoch_survives_a_power_cut() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = |directory: &Path, boot| {
+        let durability = Durability::Disk;
+        let settings = SqliteSettings { durability, boot, ..settings(directory) };
+        SqliteLog::open(settings).unwrap()
+    };
+    let log = disk(directory.path(), BootId::new([1; 16]));
+    assert_eq!(append(&log, Durability::Os), Ok(1), "asked for less, got more");
+    wait(|done| log.trim(1, done)).unwrap().unwrap();
+    let cut = copy(directory.path());
+    let again = disk(cut.path(), BootId::new([2; 16]));
+    assert_eq!((again.epoch(), &again.report().change), (log.epoch(), &None));
+}
+
+#[test]
+fn the_store_alone_is_another_life_of_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = SqliteLog::open(settings(directory.path())).unwrap();
+    append(&log, Durability::Os).unwrap();
+    let epoch = log.epoch();
+    drop(log);
+    std::fs::remove_file(directory.path().join("log.mark")).unwrap();
+    let log = SqliteLog::open(settings(directory.path())).unwrap();
+    assert_ne!(log.epoch(), epoch);
+    assert_eq!((&log.report().change, log.head().sequence), (&Some(EpochChange::MarkUnknown), 1));
+}
+
+#[test]
+fn one_process_at_a_time_has_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = SqliteLog::open(settings(directory.path())).unwrap();
+    let path = directory.path().join("log");
+    assert!(matches!(SqliteLog::open(settings(directory.path())), Err(OpenError::Locked)));
+    assert!(matches!(repair(&path), Err(OpenError::Locked)));
+    append(&log, Durability::Os).unwrap();
+    assert_eq!(verify(&path).unwrap().problems, [], "a look is allowed");
+    drop(log);
+    assert!(SqliteLog::open(settings(directory.path())).is_ok());
+}
+
+#[test]
+fn another_file_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    std::fs::write(&path, vec![b'x'; 10_000]).unwrap();
+    assert!(matches!(SqliteLog::open(settings(directory.path())), Err(OpenError::Damaged(_))));
+    assert_eq!(std::fs::read(&path).unwrap(), vec![b'x'; 10_000]);
+    std::fs::remove_file(&path).unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("CREATE TABLE theirs (id)").unwrap();
+    drop(other);
+    assert!(matches!(SqliteLog::open(settings(directory.path())), Err(OpenError::Foreign)));
+    assert!(matches!(verify(&path), Err(OpenError::Foreign)));
+    assert!(matches!(repair(&directory.path().join("none")), Err(OpenError::Missing)));
+}
+
+#[test]
+fn a_closed_log_answers_what_waits_and_refuses_what_comes() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = SqliteLog::open(settings(directory.path())).unwrap();
+    let (sender, answers) = std::sync::mpsc::channel();
+    for _ in 0..100 {
+        let sender = sender.clone();
+        let done = Box::new(move |answer: Result<Vec<Appended>, _>| {
+            sender.send(answer.is_ok()).unwrap();
+        });
+        log.append(vec![record(&["a"], "x")], Durability::Os, done);
+    }
+    log.close();
+    drop(sender);
+    assert_eq!(answers.iter().filter(|ok| *ok).count(), 100);
+    assert_eq!(append(&log, Durability::Os), Err(AppendError::Closed));
+    assert_eq!(log.health(), Health::Closed);
+    assert_eq!(log.head().sequence, 100);
+}
+
+#[test]
+fn a_read_only_store_says_so_and_reading_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let opened = open::open(&settings(directory.path())).unwrap();
+    opened.connection.pragma_update(None, "query_only", true).unwrap();
+    let fault = schema::State::store(&opened.state, &opened.connection).unwrap_err();
+    assert_eq!(fault.refusal(), Refusal::ReadOnly);
+    assert!(schema::State::load(&opened.connection).is_ok());
+}

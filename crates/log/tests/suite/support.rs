@@ -33,7 +33,10 @@ pub(crate) fn names(rooms: &[&str]) -> Vec<Arc<str>> {
     rooms.iter().map(|room| Arc::from(*room)).collect()
 }
 
-pub(crate) fn append(log: &dyn EventLog, records: Vec<Record>) -> Result<Vec<Appended>, AppendError> {
+pub(crate) fn append(
+    log: &dyn EventLog,
+    records: Vec<Record>,
+) -> Result<Vec<Appended>, AppendError> {
     append_wait(log, records, Durability::Memory)
 }
 
@@ -50,7 +53,11 @@ pub(crate) fn put(log: &dyn EventLog, session: Session) -> Result<(), SessionErr
     wait(|done| log.put_session(session, done)).unwrap()
 }
 
-pub(crate) fn remove(log: &dyn EventLog, key: SessionKey, fence: u64) -> Result<bool, SessionError> {
+pub(crate) fn remove(
+    log: &dyn EventLog,
+    key: SessionKey,
+    fence: u64,
+) -> Result<bool, SessionError> {
     wait(|done| log.remove_session(key, fence, done)).unwrap()
 }
 
@@ -59,7 +66,11 @@ pub(crate) fn sequences(page: &Page) -> Vec<u64> {
 }
 
 /// What is read of rooms in `/`, without the entries for everyone.
-pub(crate) fn in_rooms(log: &dyn EventLog, rooms: &[&str], change: impl Fn(&mut Query<'_>)) -> Page {
+pub(crate) fn in_rooms(
+    log: &dyn EventLog,
+    rooms: &[&str],
+    change: impl Fn(&mut Query<'_>),
+) -> Page {
     let rooms = names(rooms);
     let mut query = Query::new(Scope::Rooms { namespace: "/", rooms: &rooms, everyone: false });
     change(&mut query);

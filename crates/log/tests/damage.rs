@@ -1,0 +1,332 @@
+//! Torn and flipped bytes at many offsets of a small log: it is opened as a prefix in a new life,
+//! or opened whole, or refused with a reason and repaired to a prefix. Nothing wrong is served, and
+//! nothing panics.
+
+#![cfg(test)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use eventlog::{
+    Check, Durability, EpochChange, EventLog, OnDamage, OpenError, Position, Query, Record,
+    Retention, Scope, Session, SessionKey, SessionRoom, Settings, SqliteLog, SqliteSettings,
+    append_wait, export, repair, verify, wait,
+};
+
+const ROOMS: [&str; 4] = ["a", "b", "c", "trimmed"];
+/// How many offsets of each file are tried.
+const OFFSETS: usize = 150;
+
+fn settings(directory: &Path) -> SqliteSettings {
+    let retention =
+        Retention { max_entries: 60, max_age: std::time::Duration::MAX, ..Retention::default() };
+    SqliteSettings {
+        log: Settings { retention, ..Settings::default() },
+        recent_entries: 4,
+        ..SqliteSettings::new(directory.join("log"))
+    }
+}
+
+/// Everything that can be read of a log.
+#[derive(Debug, PartialEq)]
+struct Content {
+    first: u64,
+    entries: BTreeMap<u64, Record>,
+    rooms: Vec<(Vec<u64>, u64)>,
+    sessions: Vec<Session>,
+}
+
+/// Reads everything, or says that something could not be read.
+fn content(log: &dyn EventLog) -> Result<Content, eventlog::ReadError> {
+    let all = log.read(&Query::new(Scope::All))?;
+    let entries: BTreeMap<u64, Record> =
+        all.entries.iter().map(|e| (e.position.sequence, e.record.clone())).collect();
+    let rooms = ROOMS.iter().map(|room| {
+        let rooms = [Arc::from(*room)];
+        let scope = Scope::Rooms { namespace: "/", rooms: &rooms, everyone: false };
+        let page = log.read(&Query::new(scope))?;
+        let found = page.entries.iter().map(|entry| entry.position.sequence).collect();
+        Ok((found, log.watermark("/", room)?))
+    });
+    let rooms = rooms.collect::<Result<_, _>>()?;
+    Ok(Content { first: log.first(), entries, rooms, sessions: log.sessions(None, 100)? })
+}
+
+/// A log with entries in rooms, trimmed ones, keys and sessions.
+fn fill(log: &SqliteLog) {
+    for at in 0..100_u64 {
+        let room = if at < 10 { "trimmed" } else { ROOMS[at as usize % 3] };
+        let record = Record {
+            namespace: "/".into(),
+            rooms: [Arc::from(room)].into(),
+            except: Arc::default(),
+            name: "said".into(),
+            payload: Bytes::from(format!("the payload of {at}").repeat(at as usize % 5 * 4 + 1)),
+            time_ms: at,
+            key: (at % 7 == 0).then(|| format!("key-{at}").into()),
+        };
+        append_wait(log, vec![record], Durability::Os).unwrap();
+        if at % 20 == 0 {
+            let session = Session {
+                key: SessionKey([at as u8; 32]),
+                socket: "socket".into(),
+                subject: None,
+                namespace: "/".into(),
+                rooms: vec![SessionRoom { name: "a".into(), since: at }],
+                start: log.head(),
+                fence: at,
+                time_ms: at,
+                state: Bytes::new(),
+            };
+            wait(|done| log.put_session(session, done)).unwrap().unwrap();
+        }
+        if at % 50 == 49 {
+            wait(|done| log.trim(0, done)).unwrap().unwrap();
+        }
+    }
+}
+
+/// A directory with a log, and what was in it.
+struct Sample {
+    directory: tempfile::TempDir,
+    content: Content,
+    head: Position,
+}
+
+impl Sample {
+    /// As a process leaves it that ends.
+    fn closed() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let log = SqliteLog::open(settings(directory.path())).unwrap();
+        fill(&log);
+        let (content, head) = (content(&log).unwrap(), log.head());
+        drop(log);
+        Self { directory, content, head }
+    }
+
+    /// As a process leaves it that is killed: much is in the write-ahead log alone.
+    fn killed() -> Self {
+        let (live, directory) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let log = SqliteLog::open(settings(live.path())).unwrap();
+        fill(&log);
+        copy(live.path(), directory.path());
+        Self { directory, content: content(&log).unwrap(), head: log.head() }
+    }
+
+    fn copy(&self) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        copy(self.directory.path(), directory.path());
+        directory
+    }
+
+    fn file(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.directory.path().join(name)).unwrap()
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        if !file.file_name().to_string_lossy().ends_with("-shm") {
+            std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    }
+}
+
+/// What must hold of a damaged copy, however it is opened.
+fn survives(sample: &Sample, directory: &Path, case: &str) -> &'static str {
+    let settings = settings(directory);
+    match SqliteLog::open(settings.clone()) {
+        Ok(log) => {
+            honest(sample, &log, case);
+            if log.report().change.is_none() { "whole" } else { "prefix" }
+        }
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            let again = SqliteSettings { on_damage: OnDamage::Repair, ..settings.clone() };
+            let log = match SqliteLog::open(again) {
+                Ok(log) => log,
+                // What does not look like a log of ours is not repaired unless it is asked for.
+                Err(_) => {
+                    repair(&settings.path).unwrap_or_else(|fault| panic!("{case}: {fault}"));
+                    SqliteLog::open(settings).unwrap_or_else(|fault| panic!("{case}: {fault}"))
+                }
+            };
+            honest(sample, &log, case);
+            assert_ne!(log.epoch(), sample.head.epoch, "{case}: {error}");
+            "repaired"
+        }
+    }
+}
+
+/// The same life with the same content, or another life with a prefix of it.
+fn honest(sample: &Sample, log: &SqliteLog, case: &str) {
+    let found = content(log).unwrap_or_else(|fault| panic!("{case}: {fault}"));
+    let want = &sample.content;
+    if log.epoch() == sample.head.epoch {
+        assert_eq!((log.head(), &found), (sample.head, want), "{case}");
+    } else {
+        let head = log.head().sequence;
+        assert!(found.entries.is_empty() || found.first <= want.first, "{case}");
+        assert!(head <= sample.head.sequence, "{case}");
+        for (sequence, record) in &found.entries {
+            let original = want.entries.get(sequence);
+            assert!(original.is_none_or(|original| original == record), "{case}");
+        }
+        let count = found.entries.len() as u64;
+        assert_eq!(count, head + 1 - found.first, "{case}: no hole");
+        assert!(found.sessions.is_empty(), "{case}: no session of another life");
+    }
+    let more = append_wait(log, vec![want.entries[&want.first].clone()], Durability::Os);
+    assert!(!matches!(more, Err(eventlog::AppendError::Closed)), "{case}");
+}
+
+/// Damages one file of a sample at many offsets; counts the outcomes.
+fn damage(
+    sample: &Sample,
+    name: &str,
+    change: impl Fn(&mut Vec<u8>, usize),
+) -> BTreeMap<&'static str, usize> {
+    let bytes = sample.file(name);
+    let mut outcomes = BTreeMap::new();
+    let step = (bytes.len() / OFFSETS).max(1);
+    // An odd step meets every field of pages and frames in time.
+    for offset in (0..bytes.len()).step_by(step | 1) {
+        let directory = sample.copy();
+        let mut bytes = bytes.clone();
+        change(&mut bytes, offset);
+        std::fs::write(directory.path().join(name), bytes).unwrap();
+        let case = format!("{name} at {offset}");
+        *outcomes.entry(survives(sample, directory.path(), &case)).or_default() += 1;
+    }
+    println!("{name}: {outcomes:?}");
+    outcomes
+}
+
+fn flip(bytes: &mut Vec<u8>, offset: usize) {
+    bytes[offset] ^= 1 << (offset % 8);
+}
+
+fn tear(bytes: &mut Vec<u8>, offset: usize) {
+    bytes.truncate(offset);
+}
+
+#[test]
+fn a_flipped_bit_in_the_store_is_found() {
+    let outcomes = damage(&Sample::closed(), "log", flip);
+    assert!(outcomes.contains_key("repaired"));
+}
+
+#[test]
+fn a_torn_store_is_found() {
+    let outcomes = damage(&Sample::closed(), "log", tear);
+    assert!(!outcomes.contains_key("whole"));
+}
+
+#[test]
+fn a_flipped_bit_in_the_write_ahead_log_is_another_life() {
+    let outcomes = damage(&Sample::killed(), "log-wal", flip);
+    assert!(outcomes.contains_key("prefix"));
+}
+
+#[test]
+fn a_torn_write_ahead_log_is_another_life() {
+    let outcomes = damage(&Sample::killed(), "log-wal", tear);
+    assert!(!outcomes.contains_key("whole"));
+}
+
+#[test]
+fn a_changed_mark_is_another_life() {
+    for change in [flip, tear] {
+        let outcomes = damage(&Sample::closed(), "log.mark", change);
+        assert_eq!(outcomes.keys().collect::<Vec<_>>(), [&"prefix"]);
+    }
+}
+
+#[test]
+fn a_page_of_zeros_is_found() {
+    let zero = |bytes: &mut Vec<u8>, offset: usize| {
+        let page = offset / 4096 * 4096;
+        bytes[page..page + 4096].fill(0);
+    };
+    let outcomes = damage(&Sample::closed(), "log", zero);
+    assert!(!outcomes.contains_key("prefix"));
+}
+
+/// Where the bytes of a payload are in the store.
+fn find(sample: &Sample, payload: &str) -> usize {
+    let bytes = sample.file("log");
+    bytes.windows(payload.len()).position(|window| window == payload.as_bytes()).unwrap()
+}
+
+#[test]
+fn a_repair_cuts_at_the_first_wrong_record_and_says_what_is_lost() {
+    let sample = Sample::closed();
+    let path: PathBuf = sample.directory.path().join("log");
+    let mut bytes = sample.file("log");
+    let offset = find(&sample, "the payload of 80");
+    bytes[offset] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+
+    let report = verify(&path).unwrap();
+    assert_eq!((report.first, report.head), (41, 100));
+    assert_eq!(report.problems[0].sequence, Some(81));
+    let refused = SqliteLog::open(settings(sample.directory.path())).err();
+    assert!(matches!(refused, Some(OpenError::Damaged(problems)) if problems == report.problems));
+
+    let repaired = repair(&path).unwrap();
+    assert_eq!((repaired.first, repaired.head, repaired.lost_up_to), (41, 80, 100));
+    assert_eq!(repaired.sessions_dropped, 5);
+    assert!(repaired.damaged.exists() && repaired.reason.is_some());
+    assert!(verify(&path).unwrap().problems.is_empty());
+    let log = SqliteLog::open(settings(sample.directory.path())).unwrap();
+    assert_eq!((log.epoch(), &log.report().change), (repaired.epoch, &None));
+    assert_eq!(log.watermark("/", "trimmed"), Ok(40), "what was trimmed stays trimmed");
+    let known = Record { time_ms: 77, ..sample.content.entries[&78].clone() };
+    let answer = append_wait(&log, vec![known], Durability::Os).unwrap();
+    assert_eq!((answer[0].position.sequence, answer[0].known), (78, true), "keys are kept");
+}
+
+#[test]
+fn a_record_that_goes_wrong_later_is_not_served() {
+    let sample = Sample::closed();
+    let path = sample.directory.path().join("log");
+    let offset = find(&sample, "the payload of 60");
+    let mut bytes = sample.file("log");
+    bytes[offset] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    // A check of the recent end alone would see it here; so few entries are all recent.
+    let settings = SqliteSettings { check: Check::Recent, ..settings(sample.directory.path()) };
+    assert!(matches!(SqliteLog::open(settings.clone()), Err(OpenError::Damaged(_))));
+    let log = SqliteLog::open(SqliteSettings { on_damage: OnDamage::Repair, ..settings }).unwrap();
+    assert!(
+        matches!(&log.report().change, Some(EpochChange::Repaired(report)) if report.head == 60)
+    );
+}
+
+#[test]
+fn an_export_has_a_line_for_each_entry() {
+    let sample = Sample::closed();
+    let log = SqliteLog::open(settings(sample.directory.path())).unwrap();
+    let odd =
+        Record { payload: Bytes::from_static(&[255, 0]), ..sample.content.entries[&41].clone() };
+    append_wait(&log, vec![odd], Durability::Os).unwrap();
+    let mut output = Vec::new();
+    assert_eq!(export(&log, &mut output).unwrap(), 61);
+    let text = String::from_utf8(output).unwrap();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (line, sequence) in lines.iter().zip(41..) {
+        let position = Position { sequence, ..log.head() };
+        assert_eq!(line["position"], position.to_string());
+        assert_eq!(line["sequence"], sequence);
+    }
+    assert_eq!(
+        lines[0]["payload"].as_str().unwrap().as_bytes(),
+        sample.content.entries[&41].payload
+    );
+    assert_eq!(lines[60]["payload_base64"], "/wA=");
+    assert_eq!(lines[60].get("payload"), None);
+}
