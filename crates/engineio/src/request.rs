@@ -105,7 +105,7 @@ pub struct Handshake {
     /// The transport it starts on.
     pub transport: Transport,
     /// Whether the client takes bytes as they are; false when it asked for `b64`. On a WebSocket
-    /// this holds for the life of the connection; each poll says it anew.
+    /// this holds for the life of the connection; a poll may also say it for itself.
     pub accepts_binary: bool,
     /// The script callback that takes the first response, for polling by script tags.
     pub jsonp: Option<JsonpIndex>,

@@ -214,7 +214,10 @@ impl Session {
             Phase::PingTime => {
                 self.pending.add(Pending::PING);
                 self.phase = Phase::Pong { extended: false };
-                self.due = after(now, settings.ping_timeout);
+                // A timer that fires a little late must not put off the end, but a server that was
+                // stalled must not end everybody.
+                let pinged = if now - self.due < PROMPT { self.due } else { now };
+                self.due = after(pinged, settings.ping_timeout);
             }
             Phase::Pong { .. } | Phase::ClientPing => self.end(CloseCause::HeartbeatMissed),
             Phase::LastPoll => self.end(CloseCause::ByServerUnheard),
@@ -496,6 +499,9 @@ impl Session {
 fn after(now: Instant, wait: Duration) -> Instant {
     now + wait.min(FURTHEST)
 }
+
+/// A ping that is sent within this time counts as sent when it was due.
+const PROMPT: Duration = Duration::from_millis(20);
 
 /// How long a revision 3 client may be silent: its interval, and what a heartbeat may be late.
 fn client_ping_wait(settings: &Settings) -> Duration {

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// A real-time server for Socket.IO clients.
 ///
@@ -49,6 +50,8 @@ pub(crate) struct Inner {
     allow: ArcSwapOption<Allow>,
     http: HttpConnections,
     closing: AtomicBool,
+    /// Cancelled when everything has ended.
+    closed: CancellationToken,
 }
 
 /// The way to each shard. There is at least one.
@@ -148,6 +151,7 @@ impl Io {
             allow: ArcSwapOption::empty(),
             http: HttpConnections::default(),
             closing: AtomicBool::new(false),
+            closed: CancellationToken::new(),
         }));
         for index in io.shard_indices() {
             shard::start(&io, index)?;
@@ -378,7 +382,7 @@ impl Io {
     /// not been written after `grace` is given up.
     pub async fn close(&self, grace: Duration) {
         if self.0.closing.swap(true, Ordering::AcqRel) {
-            return;
+            return self.0.closed.cancelled().await; // somebody else closes it
         }
         self.run_on_all(|| |shard| shard.close_all()).await;
         let drained = async {
@@ -398,5 +402,6 @@ impl Io {
         }
         self.run_on_all(|| |shard| shard.stop()).await;
         self.0.registry.forget_handlers();
+        self.0.closed.cancel();
     }
 }

@@ -142,7 +142,7 @@ async fn open(incoming: Incoming, opening: engineio::Opening) -> Response {
         return incoming.with_cors(answer::unavailable());
     };
     let opening = Opening { revision: accepted.revision, handshake, permit };
-    let base64 = !accepted.accepts_binary;
+    let base64 = !accepted.accepts_binary || accepted.jsonp.is_some();
     if accepted.transport == engineio::Transport::Websocket {
         return upgrade::open(incoming, opening, base64);
     }

@@ -59,7 +59,7 @@ pub(super) async fn get(incoming: Incoming, address: Address) -> Response {
     }
     let (reply, polled) = oneshot::channel();
     io.shard(address.sid.shard()).push(Op::run(move |shard| {
-        shard.poll(&address, reply);
+        shard.poll(address, reply);
     }));
     let mut waiting = Waiting { io, sid: address.sid, polled, answered: false };
     let polled = (&mut waiting.polled).await;

@@ -24,7 +24,8 @@ pub(super) fn open(incoming: Incoming, opening: Opening, base64: bool) -> Respon
 
 /// Opens a WebSocket for a session that polls.
 pub(super) async fn probe(incoming: Incoming, address: Address) -> Response {
-    let admitted = on_session(&incoming.io, &address, |shard, address| shard.check(address)).await;
+    let admitted =
+        on_session(&incoming.io, &address, |shard, address| shard.expect_probe(address)).await;
     if let Err(refusal) = admitted {
         return incoming.refuse(&refusal);
     }

@@ -85,9 +85,17 @@ impl Shard {
 
     /// Closes every session: the server is going down.
     pub(crate) fn close_all(self: &Rc<Self>) {
-        let keys: Vec<SessionKey> = self.state.borrow().sessions.keys().collect();
-        for key in keys {
-            self.close_session(key, DisconnectReason::ServerShuttingDown);
+        let sessions: Vec<(SessionKey, bool)> = {
+            let state = self.state.borrow();
+            state.sessions.iter().map(|(key, it)| (key, it.sockets.is_empty())).collect()
+        };
+        for (key, empty) in sessions {
+            if empty {
+                // Nobody is there to be told: it may never poll again.
+                self.finish_session(key, DisconnectReason::ServerShuttingDown);
+            } else {
+                self.close_session(key, DisconnectReason::ServerShuttingDown);
+            }
         }
     }
 

@@ -6,8 +6,16 @@ use bytes::Bytes;
 use engineio::payload::{self, Packets, Payload, PayloadError};
 use engineio::{Address, Piece, PostForm, Refusal, Sid, Transport, jsonp, packet};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
+
+/// How long a poll waits if it comes while the session moves to a WebSocket, so that the move is
+/// noticed first if the client has made it: they came on two connections, read by two threads.
+const MOVE_PATIENCE: Duration = Duration::from_millis(10);
+
+/// How long a goodbye waits for the poll that may have been sent together with it, on another
+/// connection: the poll is then answered as one that was pending.
+const GOODBYE_PATIENCE: Duration = Duration::from_millis(20);
 
 /// The answer to a GET.
 #[derive(Debug)]
@@ -31,8 +39,10 @@ impl Shard {
         let (sid, key) = self.open_session(opening, Transport::Polling)?;
         let settings = &self.io.settings().engine;
         let open = {
-            let state = self.state.borrow();
-            state.sessions.get(key)?.protocol.open_packet(&sid, settings)
+            let mut state = self.state.borrow_mut();
+            let session = state.sessions.get_mut(key)?;
+            session.base64 = base64;
+            session.protocol.open_packet(&sid, settings)
         };
         let initial = settings.initial_packet.as_ref().map(|text| packet::encode_text(text));
         let pieces: Vec<Piece<'_>> =
@@ -43,11 +53,42 @@ impl Shard {
     }
 
     /// A GET waits for something to be sent.
-    pub(crate) fn poll(
-        self: &Rc<Self>,
-        address: &Address,
-        reply: oneshot::Sender<Polled>,
-    ) -> Option<SessionKey> {
+    pub(crate) fn poll(self: &Rc<Self>, address: Address, reply: oneshot::Sender<Polled>) {
+        self.session_overdue(&address.sid);
+        if !self.waits_for_move(&address.sid) {
+            return self.open_poll(&address, reply);
+        }
+        // What the client sent on the WebSocket before is heard before.
+        let shard = self.clone();
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(MOVE_PATIENCE).await;
+            let given_up = reply.is_closed();
+            shard.open_poll(&address, reply);
+            if given_up {
+                shard.poll_aborted(&address.sid);
+            }
+        });
+    }
+
+    /// Whether a poll that comes now may have been overtaken by the news that the session has
+    /// moved to a WebSocket. With something to send it is answered at once.
+    fn waits_for_move(&self, sid: &Sid) -> bool {
+        let Some(key) = self.session_by_sid(sid) else { return false };
+        let state = self.state.borrow();
+        let session = state.sessions.get(key);
+        session.is_some_and(|it| it.outbox.is_empty() && it.is_moving(Instant::now()))
+    }
+
+    /// Does what is due for a session, so that a request is not served by one whose time is up.
+    fn session_overdue(self: &Rc<Self>, sid: &Sid) {
+        let Some(key) = self.session_by_sid(sid) else { return };
+        if let Some(session) = self.state.borrow_mut().sessions.get_mut(key) {
+            session.protocol.handle_deadline(Instant::now(), &self.io.settings().engine);
+        }
+        self.drive(key);
+    }
+
+    fn open_poll(self: &Rc<Self>, address: &Address, reply: oneshot::Sender<Polled>) {
         let opened = self.with_admitted(address, |session| {
             session.protocol.poll_opened()?;
             Ok(())
@@ -57,14 +98,15 @@ impl Shard {
             (Ok(()), Some(key)) => {
                 let mut state = self.state.borrow_mut();
                 if let Some(session) = state.sessions.get_mut(key) {
-                    let base64 = !address.accepts_binary;
+                    // What the handshake said holds on; a script takes nothing but text.
+                    let base64 =
+                        session.base64 || !address.accepts_binary || address.jsonp.is_some();
                     session.poll = Some(WaitingPoll { reply, base64 });
                 }
                 state.mark(key);
                 drop(state);
                 self.drive(key);
                 self.wake();
-                Some(key)
             }
             (Err(refusal), key) => {
                 // The client may be gone already.
@@ -72,9 +114,8 @@ impl Shard {
                 if let Some(key) = key {
                     self.drive(key);
                 }
-                None
             }
-            (Ok(()), None) => None,
+            (Ok(()), None) => {}
         }
     }
 
@@ -106,6 +147,14 @@ impl Shard {
     /// Whether the request may go on to its session; nothing is changed.
     pub(crate) fn check(&self, address: &Address) -> Result<(), Refusal> {
         self.with_admitted(address, |_| Ok(()))
+    }
+
+    /// Whether a WebSocket may be opened for a session, which then expects it.
+    pub(crate) fn expect_probe(&self, address: &Address) -> Result<(), Refusal> {
+        self.with_admitted(address, |session| {
+            session.probe_expected = Some(Instant::now());
+            Ok(())
+        })
     }
 
     fn with_admitted<R>(
@@ -142,6 +191,9 @@ impl Shard {
         form: PostForm,
         body: &Bytes,
     ) -> Result<(), Refusal> {
+        if is_goodbye(body) && !self.is_poll_pending(&address.sid) {
+            tokio::time::sleep(GOODBYE_PATIENCE).await;
+        }
         self.with_admitted(address, |session| session.protocol.post_received())?;
         let key = self.session_by_sid(&address.sid).ok_or(Refusal::UnknownSession)?;
         let read = self.read_packets(key, address, form, body).await;
@@ -163,6 +215,12 @@ impl Shard {
             // As the reference server: the request was read, its session ends.
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+
+    fn is_poll_pending(&self, sid: &Sid) -> bool {
+        let Some(key) = self.session_by_sid(sid) else { return false };
+        let state = self.state.borrow();
+        state.sessions.get(key).is_some_and(|session| session.protocol.is_poll_pending())
     }
 
     async fn read_packets(
@@ -224,4 +282,9 @@ impl Shard {
             self.drive(key);
         }
     }
+}
+
+/// Whether a body is a close packet and nothing else, in either revision.
+fn is_goodbye(body: &[u8]) -> bool {
+    matches!(body, b"1" | b"1:1")
 }

@@ -65,6 +65,7 @@ impl Shard {
             base64: arrival.base64,
             deflate: takes_all(arrival.deflate),
         };
+        session.probe_expected = None;
         let link = Rc::new(Link::new(stream, wire.form(), true));
         if let Err(refusal) =
             session.protocol.probe_opened(Instant::now(), &self.io.settings().engine)
@@ -118,6 +119,8 @@ impl Shard {
             dirty: false,
             deaf: false,
             ending: None,
+            base64: false,
+            probe_expected: None,
             running: 0,
             post_waits: None,
             timer: None,

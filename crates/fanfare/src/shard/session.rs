@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio_util::time::delay_queue;
 
@@ -59,6 +59,9 @@ pub(crate) struct WaitingPoll {
     pub(crate) base64: bool,
 }
 
+/// How long a granted WebSocket may take to reach its shard.
+const PROBE_ARRIVAL: Duration = Duration::from_secs(1);
+
 /// One Engine.IO session: a client's connection, whatever carries it.
 pub(crate) struct Session {
     pub(crate) sid: Sid,
@@ -79,6 +82,10 @@ pub(crate) struct Session {
     pub(crate) deaf: bool,
     /// The server closes the session, once its outbox is empty.
     pub(crate) ending: Option<DisconnectReason>,
+    /// The client opened the session by polling and cannot take binary.
+    pub(crate) base64: bool,
+    /// A WebSocket that wants to take over was granted then, and is on its way here.
+    pub(crate) probe_expected: Option<Instant>,
     /// Listeners of this session that have not finished.
     pub(crate) running: u32,
     /// A POST that is read no further until fewer listeners are unfinished: dropped then.
@@ -98,6 +105,13 @@ impl Session {
     /// Whether what is sent now leaves now.
     pub(crate) fn is_writable(&self) -> bool {
         self.websocket().map_or(self.poll.is_some(), |link| !link.is_blocked())
+    }
+
+    /// Whether the client is moving to a WebSocket, as far as is known.
+    pub(crate) fn is_moving(&self, now: Instant) -> bool {
+        let expected = self.probe_expected;
+        self.protocol.is_upgrading()
+            || expected.is_some_and(|at| now.saturating_duration_since(at) < PROBE_ARRIVAL)
     }
 
     /// When something has to be done, whatever happens.
