@@ -71,8 +71,25 @@ pub use sqlite::{
 };
 
 /// Is called with the new head after each group of entries became readable, and after a reset; on
-/// the thread that wrote: it must be quick and must not block.
+/// the thread that wrote: it must be quick and must not block, nor add a watcher.
 pub type Watcher = Arc<dyn Fn(Position) + Send + Sync>;
+
+/// How much a log holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// The kept entries.
+    pub entries: u64,
+    /// Their bytes, as [`Record::cost_bytes`] counts them.
+    pub bytes: u64,
+    /// The journalled sessions.
+    pub sessions: u64,
+    /// The remembered idempotency keys.
+    pub keys: u64,
+    /// The requests that wait for the writer.
+    pub queued_requests: u64,
+    /// About the bytes of them.
+    pub queued_bytes: u64,
+}
 
 /// The most watchers of one log: one per shard of a large machine.
 pub const MAX_WATCHERS: usize = 256;
@@ -164,6 +181,9 @@ pub trait EventLog: Send + Sync {
 
     /// Whether it takes records, and if not, why. It resumes by itself.
     fn health(&self) -> Health;
+
+    /// How much it holds, for metrics. Quick.
+    fn stats(&self) -> Stats;
 }
 
 /// Appends and waits for the answer: for tools, tests and threads of their own.

@@ -10,7 +10,7 @@ use crate::settings::millis;
 use crate::watch::Watchers;
 use crate::{
     AppendError, Appended, Done, Durability, Entry, Epoch, EventLog, Health, Order, Page, Position,
-    Query, ReadError, Record, Session, SessionError, SessionKey, Settings, Watcher,
+    Query, ReadError, Record, Session, SessionError, SessionKey, Settings, Stats, Watcher,
 };
 
 /// The log in memory. It offers [`Durability::Memory`] alone and refuses a stronger one rather
@@ -301,5 +301,16 @@ impl EventLog for MemoryLog {
 
     fn health(&self) -> Health {
         Health::Ready
+    }
+
+    fn stats(&self) -> Stats {
+        let state = self.state();
+        Stats {
+            entries: state.entries.len() as u64,
+            bytes: state.bytes,
+            sessions: state.sessions.len() as u64,
+            keys: state.keys.known.len() as u64,
+            ..Stats::default()
+        }
     }
 }

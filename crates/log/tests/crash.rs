@@ -75,7 +75,7 @@ fn child() {
         match random.below(20) {
             0 => drop(wait(|done| log.trim(0, done)).unwrap().unwrap()),
             1..4 => {
-                let session = session(&*log, random.below(5), batch);
+                let session = session(&*log, random.below(5).try_into().unwrap(), batch);
                 wait(|done| log.put_session(session.clone(), done)).unwrap().unwrap();
                 let mut output = output.lock().unwrap();
                 writeln!(output, "session {} {}", session.key.0[0], session.fence).unwrap();
@@ -107,10 +107,10 @@ fn record(payload: &str, room: u64) -> Record {
     }
 }
 
-fn session(log: &dyn EventLog, key: u64, batch: u64) -> Session {
+fn session(log: &dyn EventLog, key: u8, batch: u64) -> Session {
     let head = log.head();
     Session {
-        key: SessionKey([key as u8; 32]),
+        key: SessionKey([key; 32]),
         socket: "socket".into(),
         subject: None,
         namespace: "/".into(),

@@ -80,7 +80,8 @@ fn steps() -> impl Strategy<Value = Step> {
             .prop_map(|(key, fence, time)| Step::Put { key, fence, time_ms: time.into() }),
         1 => (0..3_u8, 0..4_u64).prop_map(|(key, fence)| Step::Remove { key, fence }),
         1 => Just(Step::Reopen),
-        1 => prop::bool::weighted(0.2).prop_map(|reset| if reset { Step::Reset } else { Step::Reopen }),
+        1 => prop::bool::weighted(0.2)
+            .prop_map(|reset| if reset { Step::Reset } else { Step::Reopen }),
     ]
 }
 
@@ -107,6 +108,11 @@ struct Model {
     /// Namespace, key, sequence, time; in the order of their sequences.
     keys: Vec<(Arc<str>, Arc<str>, u64, u64)>,
     sessions: BTreeMap<SessionKey, Session>,
+}
+
+/// Where an entry is in the list.
+fn index(sequence: u64) -> usize {
+    usize::try_from(sequence).unwrap() - 1
 }
 
 fn named(record: &Record, room: &str) -> bool {
@@ -185,7 +191,7 @@ impl Model {
         }
         let (mut page, mut bytes) = (Vec::new(), 0);
         for sequence in &wanted {
-            bytes += self.all[*sequence as usize - 1].cost_bytes();
+            bytes += self.all[index(*sequence)].cost_bytes();
             if page.len() == query.limit || (!page.is_empty() && bytes > query.max_bytes) {
                 break;
             }
@@ -259,6 +265,12 @@ fn compare(
     for (namespace, room) in NAMESPACES.iter().flat_map(|n| ROOMS.iter().map(move |r| (n, r))) {
         assert_eq!(log.watermark(namespace, room), Ok(model.watermark(namespace, room)));
     }
+    let kept = &model.all[model.trimmed..];
+    let stats = log.stats();
+    let bytes = kept.iter().map(Record::cost_bytes).sum();
+    assert_eq!((stats.entries, stats.bytes), (kept.len() as u64, bytes));
+    let counts = (model.sessions.len() as u64, model.keys.len() as u64);
+    assert_eq!((stats.sessions, stats.keys), counts);
     let sessions: Vec<Session> = model.sessions.values().cloned().collect();
     assert_eq!(log.sessions(None, 10), Ok(sessions));
 }
@@ -288,7 +300,7 @@ fn read(step: &Step, log: &dyn EventLog, model: &Model) {
     let got: Vec<u64> = page.entries.iter().map(|entry| entry.position.sequence).collect();
     assert_eq!((got, page.more, page.complete), (want, more, complete), "{query:?}");
     for entry in &page.entries {
-        assert_eq!(entry.record, model.all[entry.position.sequence as usize - 1]);
+        assert_eq!(entry.record, model.all[index(entry.position.sequence)]);
         assert_eq!(entry.position.epoch, head.epoch);
     }
 }
@@ -326,7 +338,8 @@ proptest! {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
         let open = || {
-            let settings = SqliteSettings { log: settings(), recent_entries, ..SqliteSettings::new(&path) };
+            let defaults = SqliteSettings::new(&path);
+            let settings = SqliteSettings { log: settings(), recent_entries, ..defaults };
             SqliteLog::open(settings).unwrap()
         };
         compare(&steps, Box::new(open()), |log| {

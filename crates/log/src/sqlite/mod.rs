@@ -39,7 +39,7 @@ use crate::query::PageFill;
 use crate::watch::Watchers;
 use crate::{
     AppendError, Appended, Done, Durability, Epoch, EventLog, Health, Order, Page, Position, Query,
-    ReadError, Record, Scope, Session, SessionError, SessionKey, Watcher,
+    ReadError, Record, Scope, Session, SessionError, SessionKey, Stats, Watcher,
 };
 use keeper::Keeper;
 use queue::{Answer, Queue, Request, Work};
@@ -98,6 +98,7 @@ impl SqliteLog {
             keeper: Keeper::default(),
             health: Mutex::new(Health::Ready),
             shown: Mutex::new(Some(head)),
+            stats: Mutex::new(opened.state.stats()),
         });
         let writer = Writer {
             shared: Arc::clone(&shared),
@@ -196,6 +197,7 @@ impl EventLog for SqliteLog {
         done: Done<Result<Vec<Appended>, AppendError>>,
     ) {
         match check_batch(&records, durability, self.strongest()) {
+            Ok(_) if records.is_empty() => done(Ok(Vec::new())),
             Ok(bytes) => {
                 let answer = Answer::Append(done, Vec::new());
                 self.ask(Work::Append(records, durability), answer, bytes);
@@ -266,5 +268,11 @@ impl EventLog for SqliteLog {
 
     fn health(&self) -> Health {
         if self.shared.queue.is_closed() { Health::Closed } else { self.shared.health() }
+    }
+
+    fn stats(&self) -> Stats {
+        let (queued_requests, queued_bytes) = self.shared.queue.waits();
+        let stats = *self.shared.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        Stats { queued_requests, queued_bytes, ..stats }
     }
 }

@@ -186,12 +186,17 @@ fn open_whole(path: &Path, check_how: Check) -> Result<Connection, OpenError> {
 
 /// Whether positions handed out before still hold.
 fn epoch_change(state: &State, mark: Option<Mark>, boot: BootId) -> Option<EpochChange> {
-    let Some(mark) = mark.filter(|mark| mark.epoch == state.epoch) else {
-        let created = state.commits == 0 && mark.is_none();
+    let Some(mark) = mark else {
+        let created = state.commits == 0;
         return Some(if created { EpochChange::Created } else { EpochChange::MarkUnknown });
     };
-    if state.commits < mark.commits {
+    // A store that was made just now beside an old mark has lost everything.
+    let is_its = mark.epoch == state.epoch || state.commits == 0;
+    if is_its && state.commits < mark.commits {
         return Some(EpochChange::EndLost { answered: mark.head, left: state.head });
+    }
+    if mark.epoch != state.epoch {
+        return Some(EpochChange::MarkUnknown);
     }
     mark.lost_power(boot).then_some(EpochChange::UnsyncedRestart)
 }

@@ -161,6 +161,12 @@ impl Queue {
         }
     }
 
+    /// How many requests wait, and about how many bytes.
+    pub(super) fn waits(&self) -> (u64, u64) {
+        let waiting = self.waiting();
+        (waiting.requests.len() as u64, waiting.bytes)
+    }
+
     /// Lets the writer look around although nothing came.
     pub(super) fn wake(&self) {
         self.waiting().woken = true;

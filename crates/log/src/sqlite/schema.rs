@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
 use super::codec::checksum;
-use crate::{Epoch, Refusal};
+use crate::{Epoch, Refusal, Stats};
 
 /// Written into the header of the file ("fanf"), so that another program's store is not touched.
 pub(super) const APPLICATION_ID: i32 = 0x6661_6e66;
@@ -131,6 +131,16 @@ impl State {
             keys: 0,
             sessions: 0,
             idle_rooms: 0,
+        }
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        Stats {
+            entries: self.entries(),
+            bytes: self.bytes,
+            sessions: self.sessions,
+            keys: self.keys,
+            ..Stats::default()
         }
     }
 

@@ -10,8 +10,8 @@ use crate::{Durability, Settings};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Check {
     /// Everything: each record, the index of rooms against the records, sessions, keys, and the
-    /// pages of the file. The default: about a second per half million entries, and then nothing
-    /// wrong can be served.
+    /// pages of the file. The default: about a second per million entries, and then nothing wrong
+    /// can be served.
     #[default]
     Full,
     /// The state and the last 4 096 entries, in milliseconds. For logs so large that a full check

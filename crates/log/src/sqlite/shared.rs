@@ -11,7 +11,7 @@ use super::read::Readers;
 use super::settings::SqliteSettings;
 use super::tail::Tail;
 use crate::watch::Watchers;
-use crate::{Health, Position, Refusal};
+use crate::{Health, Position, Refusal, Stats};
 
 pub(super) struct Shared {
     pub(super) settings: SqliteSettings,
@@ -24,6 +24,7 @@ pub(super) struct Shared {
     pub(super) health: Mutex<Health>,
     /// What the watchers were called with last.
     pub(super) shown: Mutex<Option<Position>>,
+    pub(super) stats: Mutex<Stats>,
 }
 
 impl Shared {

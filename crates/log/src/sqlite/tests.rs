@@ -140,7 +140,7 @@ fn with_the_class_disk_the_epoch_survives_a_power_cut() {
 }
 
 #[test]
-fn the_store_alone_is_another_life_of_the_log() {
+fn a_store_without_its_mark_is_another_life() {
     let directory = tempfile::tempdir().unwrap();
     let log = SqliteLog::open(settings(directory.path())).unwrap();
     append(&log, Durability::Os).unwrap();
@@ -150,6 +150,20 @@ fn the_store_alone_is_another_life_of_the_log() {
     let log = SqliteLog::open(settings(directory.path())).unwrap();
     assert_ne!(log.epoch(), epoch);
     assert_eq!((&log.report().change, log.head().sequence), (&Some(EpochChange::MarkUnknown), 1));
+}
+
+#[test]
+fn a_mark_without_its_store_is_another_life() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = SqliteLog::open(settings(directory.path())).unwrap();
+    append(&log, Durability::Os).unwrap();
+    let epoch = log.epoch();
+    drop(log);
+    std::fs::remove_file(directory.path().join("log")).unwrap();
+    let log = SqliteLog::open(settings(directory.path())).unwrap();
+    assert_ne!(log.epoch(), epoch);
+    let lost = EpochChange::EndLost { answered: 1, left: 0 };
+    assert_eq!((&log.report().change, log.head().sequence), (&Some(lost), 0));
 }
 
 #[test]

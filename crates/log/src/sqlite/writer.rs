@@ -111,6 +111,7 @@ impl Writer {
         let mut tail = self.shared.tail.write().unwrap_or_else(PoisonError::into_inner);
         tail.publish(entries, self.head(), self.state.first);
         drop(tail);
+        *self.shared.stats.lock().unwrap_or_else(PoisonError::into_inner) = self.state.stats();
         if self.shared.shown(self.head()) {
             self.shared.watchers.call(self.head());
         }

@@ -97,7 +97,8 @@ pub(crate) fn pages_have_limits_and_say_whether_there_is_more(form: &dyn Form) {
         say(&*log, if at % 2 == 1 { &["odd", "a"] } else { &["even", "a"] }, "0123456789");
     }
     let at = |sequence| Some(Position { sequence, ..log.head() });
-    let cases: [(&[&str], Option<u64>, Option<u64>, Order, usize, &[u64], bool); 9] = [
+    type Case<'a> = (&'a [&'a str], Option<u64>, Option<u64>, Order, usize, &'a [u64], bool);
+    let cases: [Case<'_>; 9] = [
         (&["odd"], None, None, Order::OldestFirst, 9, &[1, 3, 5, 7, 9], false),
         (&["odd"], None, None, Order::OldestFirst, 5, &[1, 3, 5, 7, 9], false),
         (&["odd"], None, None, Order::OldestFirst, 4, &[1, 3, 5, 7], true),
