@@ -48,7 +48,7 @@ impl Profile {
                 ("FANFARE_CONNECT_TIMEOUT", "1500ms"),
                 ("FANFARE_HTTP_HEADER_TIMEOUT", "1s"),
                 ("FANFARE_HTTP_BODY_TIMEOUT", "1s"),
-                ("FANFARE_HTTP_STALL_TIMEOUT", "1s"),
+                ("FANFARE_HTTP_STALL_TIMEOUT", "2s"),
                 ("FANFARE_CLOSE_TIMEOUT", "1s"),
             ],
             Self::Narrow => &[
@@ -107,6 +107,8 @@ pub(crate) enum Step {
     Send(Vec<u8>),
     /// Sends bytes one by one with a pause before each, until all are sent or the server closed.
     Drip(Vec<u8>, Duration),
+    /// The same without looking at what the server says: what it sends stays unread.
+    DripBlindly(Vec<u8>, Duration),
     /// Ends our half of the connection.
     FinishWriting,
     /// Resets the connection.
@@ -178,14 +180,23 @@ pub(crate) struct Case {
     pub(crate) steps: Vec<Step>,
     /// The counters under `rejected` that move, and by how much. No other may.
     pub(crate) rejected: Vec<(&'static str, u64)>,
+    /// The counters under `rejected` that may move besides: two connections raced.
+    pub(crate) perhaps: Vec<&'static str>,
     /// Counters under `causes` that move by this much before the harness tidies up.
     pub(crate) causes: Vec<(&'static str, u64)>,
 }
 
 /// Begins a case for a server with the default settings.
 pub(crate) fn case(row: &'static str, what: impl Into<String>) -> Case {
-    let (profile, what) = (Profile::Standard, what.into());
-    Case { row, what, profile, steps: Vec::new(), rejected: Vec::new(), causes: Vec::new() }
+    Case {
+        row,
+        what: what.into(),
+        profile: Profile::Standard,
+        steps: Vec::new(),
+        rejected: Vec::new(),
+        perhaps: Vec::new(),
+        causes: Vec::new(),
+    }
 }
 
 impl Case {
@@ -209,6 +220,12 @@ impl Case {
     /// This counter moves so often.
     pub(crate) fn rejected_times(mut self, reason: &'static str, times: usize) -> Self {
         self.rejected.push((reason, times as u64));
+        self
+    }
+
+    /// This counter may move or not: it depends on which of two connections was faster.
+    pub(crate) fn perhaps_rejected(mut self, reason: &'static str) -> Self {
+        self.perhaps.push(reason);
         self
     }
 

@@ -205,8 +205,8 @@ fn takeovers(cases: &mut Vec<Case>) {
             .text("5")
             .asks(0)
             .step(Step::Use(0))
-            .status(&[200])
-            .body("1"),
+            .status(&[200, 400])
+            .perhaps_rejected("transport_mismatch"),
     );
     half_posted(cases);
     events_between(cases);

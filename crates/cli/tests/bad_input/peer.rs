@@ -71,6 +71,17 @@ impl Peer {
         }
     }
 
+    /// Sends byte by byte until all is sent or that fails, and reads nothing.
+    pub(crate) async fn drip_blindly(&mut self, bytes: &[u8], pause: Duration) {
+        let Some(stream) = &mut self.stream else { return };
+        for byte in bytes {
+            rest(pause).await;
+            if !matches!(timeout(ANSWER_BOUND, stream.write_all(&[*byte])).await, Ok(Ok(()))) {
+                return;
+            }
+        }
+    }
+
     /// Ends our half.
     pub(crate) async fn finish_writing(&mut self) {
         if let Some(stream) = &mut self.stream {

@@ -19,6 +19,7 @@ pub(crate) fn cases() -> Vec<Case> {
     upgrades(&mut cases);
     closes(&mut cases);
     readers(&mut cases);
+    laggards(&mut cases);
     crowds(&mut cases);
     cases
 }
@@ -36,6 +37,10 @@ pub(crate) fn warm_up() -> Vec<Case> {
         cases.push(
             case("", "").joined(Door::WebSocket).frame(0x01, first).frame(0x80, rest).alive(),
         );
+    }
+    for _ in 0..2 {
+        let busy = case("", "").joined(Door::WebSocket).room("r");
+        cases.push(busy.step(Step::Publish("r", 4, 900_000)).hears_has("event"));
     }
     cases.push(case("", "").step(Step::Crowd(
         200,
@@ -250,8 +255,49 @@ fn closes(cases: &mut Vec<Case>) {
     );
 }
 
-/// C19: a client that does not read.
+/// A12, A14, C19: answers that are not read.
 fn readers(cases: &mut Vec<Case>) {
+    cases.push(
+        impatient("A12", "an answer that is not read")
+            .joined(Door::Polling)
+            .send(post("420[\"room:join\",{\"roomId\":\"busy\"}]"))
+            .status(&[200])
+            .send(poll())
+            .status(&[200])
+            .step(Step::Publish("busy", 3, 200_000))
+            .step(Step::ConnectNarrow)
+            .more(poll())
+            .step(Step::Silence(Duration::from_millis(3500)))
+            .step(Step::Cut)
+            .rejected("slow_reader"),
+    );
+    cases.push(
+        impatient("A14", "many requests whose answers are not read")
+            .step(Step::ConnectNarrow)
+            .more(get("/health").repeat(20_000))
+            .step(Step::Silence(Duration::from_millis(3500)))
+            .step(Step::Cut)
+            .rejected("slow_reader"),
+    );
+    cases.push(
+        impatient("C19", "a client that broke the protocol, does not read and says that it lives")
+            .step(Step::ConnectNarrow)
+            .more(upgrade(WEBSOCKET))
+            .status(&[101])
+            .hears_begin("0{")
+            .text("40")
+            .hears_begin("40{")
+            .room("busy")
+            .step(Step::Publish("busy", 4, 900_000))
+            .text("49")
+            .step(Step::DripBlindly(masked(0x81, b"3").repeat(20), SLOWLY))
+            .gone()
+            .rejected("unknown_type"),
+    );
+}
+
+/// C19: clients for which too much waits.
+fn laggards(cases: &mut Vec<Case>) {
     cases.push(
         case("C19", "a client that does not read while its room is busy")
             .on(Profile::Narrow)
@@ -265,43 +311,6 @@ fn readers(cases: &mut Vec<Case>) {
             .step(Step::Publish("busy", 200, 18_000))
             .step(Step::Cut)
             .cause("by_server", 1),
-    );
-    cases.push(
-        impatient("A12", "an answer that is not read")
-            .joined(Door::Polling)
-            .send(post("420[\"room:join\",{\"roomId\":\"busy\"}]"))
-            .status(&[200])
-            .send(poll())
-            .status(&[200])
-            .step(Step::Publish("busy", 3, 900_000))
-            .step(Step::ConnectNarrow)
-            .more(poll())
-            .step(Step::Silence(Duration::from_millis(1500)))
-            .step(Step::Cut)
-            .rejected("slow_reader"),
-    );
-    cases.push(
-        impatient("A14", "many requests whose answers are not read")
-            .step(Step::ConnectNarrow)
-            .more(get("/health").repeat(20_000))
-            .step(Step::Silence(Duration::from_millis(2500)))
-            .step(Step::Cut)
-            .rejected("slow_reader"),
-    );
-    cases.push(
-        impatient("C19", "a client that broke the protocol, does not read and says that it lives")
-            .step(Step::ConnectNarrow)
-            .more(upgrade(WEBSOCKET))
-            .status(&[101])
-            .hears_begin("0{")
-            .text("40")
-            .hears_begin("40{")
-            .room("busy")
-            .step(Step::Publish("busy", 3, 900_000))
-            .text("49")
-            .step(Step::Drip(masked(0x81, b"3").repeat(40), SLOWLY))
-            .step(Step::Cut)
-            .rejected("unknown_type"),
     );
     let greedy = "420[\"room:join\",{\"roomId\":\"a\"}]";
     cases.push(
