@@ -143,6 +143,12 @@ impl Socket {
         self.0.namespace.core()
     }
 
+    /// A listener that emits without end must hear of it.
+    fn has_room(&self) -> Result<(), EmitError> {
+        let has_room = self.io().shard(self.shard()).has_room();
+        has_room.then_some(()).ok_or(EmitError::Overloaded)
+    }
+
     fn push(&self, op: Op) {
         self.io().shard(self.shard()).push(op);
     }
@@ -169,6 +175,7 @@ impl Socket {
         if !self.is_connected() {
             return Err(EmitError::NotConnected);
         }
+        self.has_room()?;
         let args = args.into_args()?;
         let op = Op::emit(self, event, args, flags, None)?;
         self.push(op);
@@ -202,6 +209,7 @@ impl Socket {
         if !self.is_connected() {
             return Err(EmitError::NotConnected);
         }
+        self.has_room()?;
         let id = self.core().next_ack_id();
         let (sender, receiver) = oneshot::channel();
         let args = args.into_args()?;

@@ -31,6 +31,14 @@ pub(crate) fn target_directory() -> Result<PathBuf> {
 pub(crate) fn cargo(arguments: &[&str]) -> Result<Command> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(project_root()?);
+    // What the outer cargo says of this program would make the inner one build dependencies anew
+    // whose build scripts look at it.
+    for (name, _) in std::env::vars_os() {
+        let leaks = ["CARGO_MANIFEST_", "CARGO_PKG_"];
+        if name.to_str().is_some_and(|name| leaks.iter().any(|leak| name.starts_with(leak))) {
+            command.env_remove(name);
+        }
+    }
     Ok(command)
 }
 

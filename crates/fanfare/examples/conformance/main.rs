@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "its address is its output")]
 
 mod behaviours;
+mod client_suite;
 
 use anyhow::Result;
 use clap::Parser as _;
@@ -12,14 +13,15 @@ use fanfare::engineio::{Cookie, Cors, Transports};
 use fanfare::{Handshake, Io, Parser, Refused, Server, Settings, Socket};
 use regex::Regex;
 use serde_json::{Value, json};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(clap::Parser)]
 struct Flags {
+    /// An address, or `localhost`.
     #[arg(long, default_value = "127.0.0.1")]
-    host: IpAddr,
+    host: String,
     #[arg(long, default_value_t = 0)]
     port: u16,
     #[arg(long, default_value = "/socket.io")]
@@ -50,6 +52,8 @@ struct Flags {
     http_compression: bool,
     #[arg(long)]
     per_message_deflate: bool,
+    #[arg(long)]
+    client_suite: bool,
 }
 
 impl Flags {
@@ -91,13 +95,20 @@ fn cors(origins: &[String]) -> Cors {
 async fn main() -> Result<()> {
     let flags = Flags::parse();
     let io = Io::new(flags.settings()?)?;
-    io.allow_request(|handshake: Arc<Handshake>| async move {
+    let wait = if flags.client_suite { client_suite::HANDSHAKE_DELAY } else { Duration::ZERO };
+    io.allow_request(move |handshake: Arc<Handshake>| async move {
+        tokio::time::sleep(wait).await;
         handshake.query("refuse").map_or(Ok(()), Err)
     });
-    namespaces(&io)?;
+    if flags.client_suite {
+        client_suite::add(&io)?;
+    } else {
+        namespaces(&io)?;
+    }
 
     let router = io.router().route("/health", axum::routing::get(|| async { "ok" }));
-    let address = SocketAddr::new(flags.host, flags.port);
+    let host = if flags.host == "localhost" { "127.0.0.1" } else { &flags.host };
+    let address = SocketAddr::new(host.parse()?, flags.port);
     let bound = Server::new(io.clone(), router).bind(address)?;
     let path = format!("{}/", io.settings().path);
     println!("{}", json!({ "url": format!("http://{}", bound.local_addr()), "path": path }));
