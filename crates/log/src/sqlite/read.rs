@@ -90,11 +90,13 @@ impl Readers {
         limit: usize,
     ) -> Result<Vec<Session>, ReadError> {
         let read = |connection: &mut Connection| {
-            let sql = "SELECT key, body FROM sessions WHERE ?1 IS NULL OR key > ?1 \
+            let sql = "SELECT key, body FROM sessions WHERE key > ?1 \
                        ORDER BY key LIMIT ?2";
             let mut statement = connection.prepare_cached(sql)?;
             let limit = signed(limit.min(MAX_PAGE_SESSIONS) as u64);
-            let mut rows = statement.query(params![after.map(|key| key.0), limit])?;
+            // Every key is after the empty one.
+            let after = after.as_ref().map_or(&[][..], |key| &key.0);
+            let mut rows = statement.query(params![after, limit])?;
             let mut sessions = Vec::new();
             while let Some(row) = rows.next()? {
                 let (key, body): ([u8; 32], Vec<u8>) = (row.get(0)?, row.get(1)?);

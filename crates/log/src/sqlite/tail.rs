@@ -27,14 +27,20 @@ impl Tail {
     /// Makes entries readable, and forgets what was trimmed.
     pub(super) fn publish(&mut self, entries: Vec<Arc<Entry>>, head: Position, first: u64) {
         if self.epoch != head.epoch {
-            self.entries.clear();
-            self.bytes = 0;
+            self.clear();
         }
         for entry in entries {
+            let sequence = entry.position.sequence;
+            if self.entries.back().is_some_and(|last| last.position.sequence + 1 != sequence) {
+                self.clear();
+            }
             self.bytes += entry.record.cost_bytes();
             self.entries.push_back(entry);
         }
         (self.epoch, self.head, self.first) = (head.epoch, head.sequence, first);
+        if self.entries.back().is_some_and(|last| last.position.sequence != head.sequence) {
+            self.clear(); // what is missing here is in the store, and read from there
+        }
         while let Some(oldest) = self.entries.front() {
             let over = self.entries.len() > self.max_entries || self.bytes > self.max_bytes;
             if !over && oldest.position.sequence >= first {
@@ -43,6 +49,11 @@ impl Tail {
             self.bytes = self.bytes.saturating_sub(oldest.record.cost_bytes());
             self.entries.pop_front();
         }
+    }
+
+    fn clear(&mut self) {
+        self.entries.clear();
+        self.bytes = 0;
     }
 
     pub(super) fn position(&self) -> Position {
@@ -105,5 +116,52 @@ impl<'a> Wanted<'a> {
         let named = &entry.record.rooms;
         *entry.record.namespace == *namespace
             && ((everyone && named.is_empty()) || named.iter().any(|room| rooms.contains(&**room)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::tests::record;
+
+    fn position(sequence: u64) -> Position {
+        Position { epoch: Epoch(1), sequence }
+    }
+
+    fn entries(sequences: &[u64]) -> Vec<Arc<Entry>> {
+        let entry = |sequence: &u64| Entry {
+            position: position(*sequence),
+            record: record(&["a"], &sequence.to_string()),
+        };
+        sequences.iter().map(|sequence| Arc::new(entry(sequence))).collect()
+    }
+
+    fn read(tail: &Tail, after: u64) -> Option<Vec<u64>> {
+        let page = tail.read(&Query::after(Scope::All, position(after))).unwrap()?;
+        Some(page.entries.iter().map(|entry| entry.position.sequence).collect())
+    }
+
+    /// After a commit of which nobody knew whether it took place, the tail has a hole: it answers
+    /// from behind it or not at all.
+    #[test]
+    fn a_tail_with_a_hole_is_not_read_across_it() {
+        let mut tail = Tail::new(position(0), 1, (100, 1000));
+        tail.publish(entries(&[1, 2]), position(2), 1);
+        assert_eq!(read(&tail, 1), Some(vec![2]));
+        tail.publish(Vec::new(), position(4), 1);
+        assert_eq!((read(&tail, 1), read(&tail, 4)), (None, Some(vec![])));
+        tail.publish(entries(&[5, 7, 8]), position(8), 1);
+        assert_eq!((read(&tail, 4), read(&tail, 6)), (None, Some(vec![7, 8])));
+    }
+
+    #[test]
+    fn a_tail_is_bounded_and_forgets_what_was_trimmed() {
+        let mut tail = Tail::new(position(0), 1, (3, 1000));
+        tail.publish(entries(&[1, 2, 3, 4]), position(4), 1);
+        assert_eq!((read(&tail, 0), read(&tail, 1)), (None, Some(vec![2, 3, 4])));
+        tail.publish(Vec::new(), position(4), 4);
+        assert_eq!((read(&tail, 2), read(&tail, 3)), (None, Some(vec![4])));
+        tail.publish(Vec::new(), Position { epoch: Epoch(2), sequence: 0 }, 1);
+        assert!(tail.entries.is_empty() && tail.bytes == 0);
     }
 }

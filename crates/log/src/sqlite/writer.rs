@@ -71,6 +71,7 @@ impl Writer {
             return answer_all(group.into_iter().map(|request| request.answer), &refusal, false);
         }
         let is_reset = group.iter().any(|request| matches!(request.work, Work::Reset));
+        let is_trim = group.iter().all(|request| matches!(request.work, Work::Trim { .. }));
         let shared = Arc::clone(&self.shared);
         // Held over the commit of a reset: no reader takes a new epoch's snapshot for the old one.
         let held = is_reset.then(|| shared.tail.write().unwrap_or_else(PoisonError::into_inner));
@@ -78,7 +79,13 @@ impl Writer {
             Ok(committed) => committed,
             Err((answers, refusal, unknown)) => {
                 drop(held);
-                self.shared.refuse(&refusal);
+                if unknown {
+                    self.in_doubt = Some(refusal.clone());
+                }
+                // A damaged entry that cannot be trimmed does not keep others from being appended.
+                if !(is_trim && matches!(refusal, Refusal::Damaged(_))) {
+                    self.shared.refuse(&refusal);
+                }
                 return answer_all(answers.into_iter(), &refusal, unknown);
             }
         };
@@ -160,14 +167,7 @@ impl Writer {
         answers.extend(rest.map(|request| request.answer));
         tracing::warn!(%fault, "the event log could not commit");
         // Whether a failed commit took place is asked of the store itself.
-        let unknown = match State::load(&self.connection) {
-            Ok(state) if state == before => false,
-            Ok(state) => {
-                self.state = state;
-                true
-            }
-            Err(_) => true,
-        };
+        let unknown = !State::load(&self.connection).is_ok_and(|state| state == before);
         Err((answers, fault.refusal(), unknown))
     }
 
@@ -228,6 +228,7 @@ impl Writer {
             _ => Refusal::Store(reason),
         };
         self.shared.wal.sync().map_err(|error| still(error.to_string()))?;
+        self.state = State::load(&self.connection).map_err(|fault| still(fault.to_string()))?;
         checkpoint(&self.connection).map_err(|fault| still(fault.to_string()))?;
         let (epoch, head) = (self.state.epoch, self.state.head);
         let mark = Mark { epoch, commits: self.state.commits, head, ..self.mark };
