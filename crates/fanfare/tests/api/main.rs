@@ -3,8 +3,14 @@
 
 mod acks;
 mod arguments;
+mod closing;
 mod defects;
+mod encodings;
+mod limits;
+mod model;
+mod mounting;
 mod namespaces;
 mod order;
 mod panics;
+mod sockets;
 mod support;

@@ -1,0 +1,199 @@
+//! Ends: of sockets, of sessions, of the server.
+
+use crate::support::{Log, PATIENCE, Site, TRANSPORTS, eventually, packet, sockets, within};
+use fanfare::Socket;
+use std::time::{Duration, Instant};
+use testkit::{Client, Closed, Dial, EngineConnection, EnginePacket, Error, Options, Transport};
+use websocket::Opcode;
+
+/// What is noted of each socket's end: the reason, and that it was in its rooms until then.
+fn reasons(site: &Site) -> Log {
+    let log = Log::default();
+    let noting = log.clone();
+    site.io.main().on_disconnect(move |socket: Socket, end| {
+        assert!(!socket.is_connected());
+        assert!(end.rooms.iter().any(|room| room.as_str() == socket.id().as_str()));
+        noting.note(end.reason.as_str());
+        async {}
+    });
+    log
+}
+
+/// Every way a connection ends has its reason, for its socket and for its session.
+#[tokio::test]
+async fn reasons_of_clients() {
+    let causes: [(&str, &str, &str); 7] = [
+        ("drop", "transport close", "transport close"),
+        ("goodbye", "client namespace disconnect", "transport close"),
+        ("close frame", "transport close", "transport close"),
+        ("9", "parse error", "parse error"),
+        ("4x", "forced close", "forced close"),
+        ("disconnect", "server namespace disconnect", "transport close"),
+        ("close", "server namespace disconnect", "forced server close"),
+    ];
+    for (cause, socket_reason, session_reason) in causes {
+        let site = Site::new();
+        let log = reasons(&site);
+        let mut connected = sockets(&site.io.main());
+        let mut engine = site.joined(Transport::WebSocket).await;
+        let socket = connected.recv().await.unwrap();
+        match cause {
+            "drop" => drop(engine),
+            "goodbye" => {
+                engine.send_raw("41").await.unwrap();
+                assert_eq!(log.wait(1).await, [socket_reason], "{cause}");
+                assert_eq!(site.counts().sessions, 1, "the connection stays");
+                drop(engine);
+            }
+            "close frame" => {
+                engine.websocket().unwrap().send(Opcode::Close, &[]).await.unwrap();
+                let answer = within(engine.next()).await;
+                assert!(matches!(answer, Err(Error::Closed(Closed::WebSocket { .. }))));
+            }
+            "disconnect" => {
+                socket.disconnect(false);
+                assert_eq!(packet(&mut engine).await, "41");
+                drop(engine);
+            }
+            "close" => {
+                socket.disconnect(true);
+                assert_eq!(packet(&mut engine).await, "41");
+                assert!(within(engine.next()).await.is_err());
+            }
+            text => {
+                engine.send_raw(text).await.unwrap();
+                assert!(within(engine.next()).await.is_err(), "{cause}");
+            }
+        }
+        if cause != "goodbye" {
+            assert_eq!(log.wait(1).await, [socket_reason], "{cause}");
+        }
+        site.until("the session is over", |counts| counts.sessions == 0).await;
+        let closed = site.counts().closed;
+        assert_eq!(closed.into_iter().collect::<Vec<_>>(), [(session_reason, 1)], "{cause}");
+        site.end().await;
+    }
+}
+
+/// A client that answers no heartbeat is gone after the time it has for it, one that does is not.
+#[tokio::test]
+async fn heartbeats() {
+    let site = Site::with(|settings| {
+        settings.engine.ping_interval = Duration::from_millis(100);
+        settings.engine.ping_timeout = Duration::from_millis(1500);
+    });
+    let log = reasons(&site);
+    let alive: Vec<Client> = vec![
+        site.client().await,
+        site.client_over(Transport::Polling).await,
+        site.client_over(Transport::Upgrade).await,
+    ];
+    let mut dead = site.joined(Transport::WebSocket).await;
+    loop {
+        match within(dead.next()).await {
+            Ok(EnginePacket::Ping(_)) => {}
+            Err(Error::Closed(_)) => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(log.wait(1).await, ["ping timeout"]);
+    for client in &alive {
+        client.emit_with_ack("sync", []).await.unwrap();
+    }
+    drop(alive);
+    site.end().await;
+}
+
+/// The end: what was emitted before arrives, each client is told in its transport's way, each
+/// socket has its reason, everything is counted, and nobody comes in any more.
+#[tokio::test]
+async fn of_the_server() {
+    let site = Site::new();
+    let log = reasons(&site);
+    let mut clients = Vec::new();
+    for transport in [TRANSPORTS, TRANSPORTS].concat() {
+        clients.push((transport, site.client_over(transport).await));
+    }
+    for n in 0..500 {
+        site.io.emit("n", (n,)).unwrap();
+    }
+    let closing = site.io.close(PATIENCE);
+    let begun = Instant::now();
+    within(closing).await;
+    assert!(site.io.is_closing());
+    assert!(begun.elapsed() < PATIENCE, "it waited for nobody");
+    for (transport, client) in &mut clients {
+        for n in 0..500 {
+            let event = client.next_event().await.unwrap();
+            assert_eq!(event.args, [n], "{transport:?}");
+        }
+        let closed = client.closed().await.unwrap();
+        let told = match transport {
+            Transport::Polling => closed == Closed::Engine,
+            _ => matches!(closed, Closed::WebSocket { .. }),
+        };
+        assert!(told, "{transport:?} {closed:?}");
+    }
+    assert_eq!(log.take(), ["server shutting down"; 6]);
+    let counts = site.counts();
+    assert_eq!((counts.sessions, counts.sockets, counts.sessions_opened), (0, 0, 6));
+    assert_eq!(counts.closed["server shutting down"], 6);
+    assert!(Client::connect(&site.url, Options::default()).await.is_err());
+    within(site.io.close(PATIENCE)).await; // once more does no harm
+    site.end().await;
+}
+
+/// Who does not take what is for it is waited for until the grace is over, then cut, and counted
+/// like the others.
+#[tokio::test]
+async fn grace() {
+    let site = Site::with(|settings| settings.outbox.max_bytes = 64 << 20);
+    let log = reasons(&site);
+    let dial = Dial { receive_buffer_bytes: Some(4096), ..Dial::default() };
+    let options = Options { dial, ..Options::default() };
+    let mut deaf = EngineConnection::connect(&site.url, &options).await.unwrap();
+    deaf.send_raw("40").await.unwrap();
+    packet(&mut deaf).await;
+    let silent = site.joined(Transport::Polling).await; // does not poll any more
+    let good = site.client().await;
+    for _ in 0..60 {
+        // Together more than the system's buffers take.
+        site.io.emit("large", ("x".repeat(500_000),)).unwrap();
+    }
+    let grace = Duration::from_millis(400);
+    let begun = Instant::now();
+    within(site.io.close(grace)).await;
+    assert!(begun.elapsed() >= grace, "nobody was waited for");
+    assert_eq!(log.take(), ["server shutting down"; 3]);
+    let counts = site.counts();
+    assert_eq!((counts.sessions, counts.closed["server shutting down"]), (0, 3));
+    assert!(matches!(good.closed().await.unwrap(), Closed::WebSocket { .. }));
+    drop((deaf, silent));
+    site.end().await;
+}
+
+/// Sockets that are just being let in when the server closes do not stay.
+#[tokio::test]
+async fn while_clients_come() {
+    let site = Site::new();
+    site.io.main().middleware(|_: Socket| async {
+        tokio::task::yield_now().await;
+        Ok(())
+    });
+    let come = |transport| {
+        let url = site.url.clone();
+        tokio::spawn(async move {
+            while let Ok(client) = Client::connect(&url, Options::over(transport)).await {
+                drop(client);
+            }
+        })
+    };
+    let tasks: Vec<_> = [TRANSPORTS, TRANSPORTS].concat().into_iter().map(come).collect();
+    site.until("some came", |counts| counts.sockets_connected > 20).await;
+    within(site.io.close(Duration::from_millis(200))).await;
+    for task in tasks {
+        within(task).await.unwrap();
+    }
+    eventually("nobody is left", || site.counts().sessions == 0).await;
+    site.end().await;
+}
