@@ -55,39 +55,50 @@ enum Step {
     /// The shard of this client stands still until something has to be waited for: all that is
     /// done meanwhile is one tick.
     Hold(usize),
+    /// Something between two broadcasts to the room `a`, which might be joined into one run.
+    Between(Box<Step>),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let slot = || 0..SLOTS;
     let place = || {
         prop_oneof![
-            4 => select(vec!["a", "b", "c"]).prop_map(Place::Named),
+            4 => select(vec!["a", "a", "b", "c"]).prop_map(Place::Named),
             1 => slot().prop_map(Place::Of),
         ]
     };
     let places = |most: usize| prop::collection::vec(place(), 0..=most);
+    // Mostly the same few, so that there is something to be joined.
     let aim = move || {
-        (prop::option::of(slot()), places(2), places(1)).prop_map(|(from, to, except)| Aim {
-            from,
-            to,
-            except,
-        })
+        let usual = select(vec![vec!["a"], vec!["a"], vec!["a", "b"], vec![]]).prop_map(|to| Aim {
+            from: None,
+            to: to.into_iter().map(Place::Named).collect(),
+            except: Vec::new(),
+        });
+        let any = (prop::option::of(slot()), places(2), places(1))
+            .prop_map(|(from, to, except)| Aim { from, to, except });
+        prop_oneof![3 => usual, 1 => any]
     };
     let transport = select(vec![Transport::WebSocket, Transport::Polling, Transport::Upgrade]);
-    prop_oneof![
-        3 => (slot(), transport).prop_map(|(slot, transport)| Step::Connect(slot, transport)),
+    let at_once = prop_oneof![
         4 => (slot(), place()).prop_map(|(slot, place)| Step::Join(slot, place)),
-        2 => (slot(), place()).prop_map(|(slot, place)| Step::Leave(slot, place)),
-        10 => aim().prop_map(Step::Broadcast),
+        3 => (slot(), place()).prop_map(|(slot, place)| Step::Leave(slot, place)),
+        8 => aim().prop_map(Step::Broadcast),
         1 => (aim(), place()).prop_map(|(aim, place)| Step::JoinAll(aim, place)),
         1 => (aim(), place()).prop_map(|(aim, place)| Step::LeaveAll(aim, place)),
         1 => (aim(), any::<bool>()).prop_map(|(aim, close)| Step::DisconnectAll(aim, close)),
         6 => slot().prop_map(Step::Emit),
         2 => slot().prop_map(Step::Ask),
         1 => (slot(), any::<bool>()).prop_map(|(slot, close)| Step::Disconnect(slot, close)),
+    ];
+    let between = at_once.clone().prop_map(|step| Step::Between(Box::new(step)));
+    prop_oneof![
+        3 => (slot(), transport).prop_map(|(slot, transport)| Step::Connect(slot, transport)),
+        10 => at_once,
+        10 => between,
         1 => slot().prop_map(Step::Depart),
         1 => slot().prop_map(Step::Look),
-        3 => slot().prop_map(Step::Hold),
+        4 => slot().prop_map(Step::Hold),
     ]
 }
 
@@ -230,10 +241,10 @@ impl World {
     }
 
     async fn connect(&mut self, slot: usize, transport: Transport) {
-        self.bury().await;
         if self.slots[slot].is_some() {
             return;
         }
+        self.bury().await;
         let client = self.site.client_over(transport).await;
         let socket = within(self.connected.recv()).await.unwrap();
         assert_eq!(client.id(), socket.id().as_str());
@@ -319,6 +330,18 @@ impl World {
     }
 
     async fn run(&mut self, step: &Step) {
+        if let Step::Between(step) = step {
+            let aim = Aim { from: None, to: vec![Place::Named("a")], except: Vec::new() };
+            let around = Step::Broadcast(aim);
+            self.with_many(&around);
+            self.one(step).await;
+            self.with_many(&around);
+        } else {
+            self.one(step).await;
+        }
+    }
+
+    async fn one(&mut self, step: &Step) {
         match step {
             Step::Connect(slot, transport) => self.connect(*slot, *transport).await,
             Step::Join(slot, place) => {
@@ -342,7 +365,8 @@ impl World {
             Step::Broadcast(_)
             | Step::JoinAll(..)
             | Step::LeaveAll(..)
-            | Step::DisconnectAll(..) => self.with_many(step),
+            | Step::DisconnectAll(..)
+            | Step::Between(_) => self.with_many(step),
         }
     }
 

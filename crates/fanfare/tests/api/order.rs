@@ -197,6 +197,10 @@ async fn direct_events_between_broadcasts() {
             to("r", 20);
             io.to("r").volatile().emit("b", (21,)).unwrap();
             to("r", 22);
+            drop(there[3].join("r").unwrap());
+            to("r", 23);
+            drop(io.to("s").sockets_leave("r").unwrap());
+            to("r", 24);
             async {}
         });
         let ack = publisher.emit_with_ack("mix", []).await.unwrap();
@@ -207,12 +211,12 @@ async fn direct_events_between_broadcasts() {
             events.iter().map(number).filter(|n| *n != 21).collect()
         };
         let of_publisher = numbers(got(&mut publisher).await);
-        assert_eq!(of_publisher, [1, 2, 3, 6, 7, 10, 14, 16, 20, 22], "{transport:?}");
+        assert_eq!(of_publisher, [1, 2, 3, 6, 7, 10, 14, 16, 20, 22, 23, 24], "{transport:?}");
         let expected: [&[u32]; 4] = [
-            &[1, 3, 4, 6, 7, 10, 14, 16, 17, 18, 19, 20, 22],
-            &[1, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 19, 20, 22],
+            &[1, 3, 4, 6, 7, 10, 14, 16, 17, 18, 19, 20, 22, 23, 24],
+            &[1, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 19, 20, 22, 23],
             &[1, 3, 6, 7, 10, 14, 16, 17, 19],
-            &[11, 13],
+            &[11, 13, 23],
         ];
         for (member, expected) in members.iter_mut().zip(expected) {
             assert_eq!(numbers(got(member).await), expected, "{transport:?}");

@@ -70,7 +70,11 @@ async fn listeners() {
             engine.send_raw("40/other,").await.unwrap();
             assert!(packet(&mut engine).await.starts_with("40/other,{"));
             engine.send_raw(r#"42["bad"]"#).await.unwrap();
-            assert_eq!(packet(&mut engine).await, "41", "{place} {transport:?}");
+            let mut goodbye = packet(&mut engine).await;
+            if goodbye == r#"42["answer"]"# {
+                goodbye = packet(&mut engine).await; // what is overheard may be on its way
+            }
+            assert_eq!(goodbye, "41", "{place} {transport:?}");
             engine.send_raw(r#"42/other,0["sync"]"#).await.unwrap();
             assert_eq!(packet(&mut engine).await, "43/other,0[]", "{place} {transport:?}");
             engine.send_raw("40").await.unwrap();
