@@ -6,14 +6,13 @@ mod support;
 
 use serde_json::{Value, json};
 use support::Running;
-use testkit::{Client, Options, Transport, http_get};
+use testkit::{Client, Options, Transport, http_get, http_post};
 
 #[tokio::test]
 async fn a_signal_ends_connections_and_then_the_process_with_success() {
     for (signal, transport) in [("TERM", Transport::WebSocket), ("INT", Transport::Polling)] {
-        // A client that polls finds a closed port when the signal comes between two polls: then
-        // the server waits for it as long as the grace says.
-        let server = Running::start(&["--shutdown-grace", "500ms"]);
+        // A client that polls comes once more to be told, and the port is still open for it.
+        let server = Running::start(&[]);
         let client = Client::connect(server.url(), Options::over(transport)).await.unwrap();
         server.signal(signal);
         let (status, log) = tokio::task::spawn_blocking(|| server.ended()).await.unwrap();
@@ -25,9 +24,12 @@ async fn a_signal_ends_connections_and_then_the_process_with_success() {
 #[tokio::test]
 async fn a_second_signal_ends_the_wait() {
     let server = Running::start(&["--shutdown-grace", "1h"]);
-    // A session that nobody will ever poll: only the grace would end it.
+    // A client that has joined and will never poll again: only the grace would end it.
     let open = format!("{}/socket.io/?EIO=4&transport=polling", server.url());
-    assert_eq!(http_get(&open).await.unwrap().status, 200);
+    let opened = http_get(&open).await.unwrap();
+    let handshake: Value = serde_json::from_str(&opened.text()[1..]).unwrap();
+    let session = format!("{open}&sid={}", handshake["sid"].as_str().unwrap());
+    assert_eq!(http_post(&session, "40").await.unwrap().status, 200);
     let ended = tokio::task::spawn_blocking(|| server.ended_by_signals("TERM"));
     let (status, log) = ended.await.unwrap();
     assert!(status.success() && log.contains("asked a second time"), "{log}");

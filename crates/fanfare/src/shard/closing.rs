@@ -42,6 +42,7 @@ impl Shard {
 
     /// The client left a namespace.
     pub(crate) fn client_left(self: &Rc<Self>, key: SocketKey) {
+        self.catch_up(); // what its listeners did before comes before
         if let Some(socket) = self.remove_socket(key) {
             self.announce(socket, DisconnectReason::ClientNamespaceDisconnect);
         }
@@ -101,6 +102,7 @@ impl Shard {
 
     /// The protocol says that the session is over: forgets it.
     pub(crate) fn finish_session(self: &Rc<Self>, key: SessionKey, reason: DisconnectReason) {
+        self.catch_up(); // what the listeners of its sockets did before comes before
         let ending = {
             let state = self.state.borrow();
             let Some(session) = state.sessions.get(key) else { return };
@@ -153,7 +155,8 @@ impl Shard {
         let state = &mut *guard;
         state.seal();
         let Slot { socket, standing, waiting } = state.sockets.remove(key)?;
-        drop(waiting);
+        socket.set_connected(false);
+        drop(waiting); // who waits for an ack finds the socket disconnected
         if let Some(session) = state.sessions.get_mut(socket.session_key()) {
             session.sockets.retain(|other| *other != key);
         }
@@ -171,7 +174,6 @@ impl Shard {
         } else {
             false
         };
-        socket.set_connected(false);
         Some((socket, rooms, connected))
     }
 

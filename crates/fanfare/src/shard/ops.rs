@@ -169,15 +169,27 @@ impl Op {
         let name = EventName::new(name)?;
         let id = waiting.as_ref().map(|(id, _)| *id);
         let packet = encode(socket.namespace(), &name, &args, id);
-        let handlers = socket.core().handlers.load();
-        if !handlers.any_outgoing.is_empty() {
-            let event = Event { name, args };
-            handlers.any_outgoing.iter().for_each(|listener| listener(socket, &event));
-        }
         let key = socket.key();
-        Ok(match waiting {
+        let op = match waiting {
             Some((id, waiting)) => Op::Ask { socket: key, packet, id, waiting },
             None => Op::Packet { socket: key, packet, flags },
+        };
+        if socket.core().handlers.load().any_outgoing.is_empty() {
+            return Ok(op);
+        }
+        Ok(op.overheard(socket.clone(), Event { name, args }))
+    }
+
+    /// Shows the event to those who listen to what goes out: on the socket's shard, as for a
+    /// broadcast, where a panic ends this socket alone.
+    fn overheard(self, socket: Socket, event: Event) -> Op {
+        Op::run(move |shard| {
+            shard.apply(self);
+            let handlers = socket.core().handlers.load();
+            shard.start(&socket, || {
+                handlers.any_outgoing.iter().for_each(|listener| listener(&socket, &event));
+                None
+            });
         })
     }
 

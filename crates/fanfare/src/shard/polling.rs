@@ -197,7 +197,10 @@ impl Shard {
         self.with_admitted(address, |session| session.protocol.post_received())?;
         let key = self.session_by_sid(&address.sid).ok_or(Refusal::UnknownSession)?;
         let read = self.read_packets(key, address, form, body).await;
-        if let Err(error) = &read {
+        // What is not UTF-8 is refused, and counted there.
+        if let Err(error) = read
+            && error != PayloadError::InvalidUtf8
+        {
             self.io.inner().counters.rejected(error.name());
         }
         {
@@ -236,7 +239,9 @@ impl Shard {
             PostForm::Binary => Packets::binary(body, settings),
             PostForm::Text => Packets::text(address.revision, payload::text(body)?, settings),
             PostForm::Jsonp => {
-                decoded = jsonp::decode_body(body)?.unwrap_or_default();
+                // A form without a payload brings nothing, as in the reference server.
+                let Some(payload) = jsonp::decode_body(body)? else { return Ok(()) };
+                decoded = payload;
                 Packets::text(address.revision, &decoded, settings)
             }
         };
