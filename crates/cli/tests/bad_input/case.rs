@@ -111,6 +111,8 @@ pub(crate) enum Step {
     DripBlindly(Vec<u8>, Duration),
     /// Ends our half of the connection.
     FinishWriting,
+    /// The server has read what was sent on the present connection.
+    Taken,
     /// Resets the connection.
     Abort,
     /// Waits this long: only where silence is the attack.
@@ -157,6 +159,8 @@ pub(crate) enum Step {
     /// the connection ends.
     Closes(Option<u16>),
 
+    /// A session has ended for this cause since the case began.
+    Caused(&'static str),
     /// The session works: it joins `/` if it has not, and an event is answered.
     Alive,
     /// The session is unknown.
@@ -165,6 +169,8 @@ pub(crate) enum Step {
     Crowd(usize, Vec<u8>, Fate),
     /// So many sessions are opened by polling, and never polled.
     Strays(usize),
+    /// Sessions are opened by polling until one is refused; there are fewer places than this.
+    Fill(usize),
     /// So many events, numbered from 0, each with a text of so many bytes, are published to a room.
     Publish(&'static str, usize, usize),
 }
@@ -243,6 +249,11 @@ impl Case {
     /// The present connection sends these bytes.
     pub(crate) fn more(self, bytes: impl AsRef<[u8]>) -> Self {
         self.step(Step::Send(bytes.as_ref().to_vec()))
+    }
+
+    /// A new connection sends this, and the server has read it: what others send comes later.
+    pub(crate) fn first(self, bytes: impl AsRef<[u8]>) -> Self {
+        self.send(bytes).step(Step::Taken)
     }
 
     /// An answer with one of these statuses comes.

@@ -71,7 +71,7 @@ impl Report {
 
 async fn play_all(profile: Profile, cases: &[Case], report: &mut Report) -> Result<(), String> {
     let mut house = House::open(profile).await?;
-    house.warm_up().await?;
+    house.warm_up(profile).await?;
     let begin = house.rest().await?;
     for case in cases {
         report.cases += 1;
@@ -82,7 +82,7 @@ async fn play_all(profile: Profile, cases: &[Case], report: &mut Report) -> Resu
         if !house.is_well() {
             report.latencies.extend(house.canary.latencies());
             house = House::open(profile).await?;
-            house.warm_up().await?;
+            house.warm_up(profile).await?;
         }
     }
     let end = house.rest().await?;
@@ -132,9 +132,10 @@ impl House {
     }
 
     /// Goes through every door once with a large message: buffers that are kept are no leak.
-    async fn warm_up(&mut self) -> Result<(), String> {
-        let mut scene = Scene::new(&self.server);
-        for case in crate::slow::warm_up() {
+    async fn warm_up(&mut self, profile: Profile) -> Result<(), String> {
+        let before = Stats::default();
+        let mut scene = Scene::new(&self.server, &before);
+        for case in crate::slow::warm_up(profile) {
             let _ = scene.play(&case).await;
         }
         self.secrets.extend(scene.sids.iter().cloned());
@@ -164,7 +165,7 @@ impl House {
         let mut failures = Vec::new();
 
         self.canary.run().await;
-        let mut scene = Scene::new(&self.server);
+        let mut scene = Scene::new(&self.server, &before.stats);
         failures.extend(scene.play(case).await.err());
         self.canary.rest().await;
         failures.extend(self.canary.complaint());

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
+use crate::server::LOOK_AGAIN;
 use crate::wire::{Answer, Frame, Framing, take_answer, take_frame};
 
 /// How long an answer may take. A second would do; a busy machine is no failure.
@@ -89,6 +90,20 @@ impl Peer {
         }
     }
 
+    /// Waits until the server has read what was sent: nothing else tells that a request which is
+    /// not answered yet has begun.
+    pub(crate) async fn taken(&mut self) -> Result<(), String> {
+        let Some(stream) = &self.stream else { return Err("it was reset".to_owned()) };
+        let ours = stream.local_addr().map_err(|error| error.to_string())?.port();
+        let theirs = stream.peer_addr().map_err(|error| error.to_string())?.port();
+        let taken = timeout(ANSWER_BOUND, async {
+            while unread_bytes(theirs, ours) != Some(0) {
+                rest(LOOK_AGAIN).await;
+            }
+        });
+        taken.await.map_err(|_| "the server does not read".to_owned())
+    }
+
     /// Resets the connection.
     pub(crate) fn abort(&mut self) {
         if let Some(stream) = self.stream.take() {
@@ -158,4 +173,22 @@ impl Peer {
 /// A pause; none at all is shorter than the shortest that a timer knows.
 async fn rest(pause: Duration) {
     if pause.is_zero() { tokio::task::yield_now().await } else { tokio::time::sleep(pause).await }
+}
+
+/// How many bytes wait to be read at the local port `at` of a connection from the port `from`, as
+/// the kernel counts them; elsewhere than on Linux nothing is known and nothing waited for.
+fn unread_bytes(at: u16, from: u16) -> Option<u64> {
+    let Ok(table) = std::fs::read_to_string("/proc/net/tcp") else { return Some(0) };
+    table.lines().skip(1).find_map(|line| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let port = |field: usize| {
+            let (_, port) = fields.get(field)?.split_once(':')?;
+            u16::from_str_radix(port, 16).ok()
+        };
+        if port(1) != Some(at) || port(2) != Some(from) {
+            return None;
+        }
+        let (_, unread) = fields.get(4)?.split_once(':')?;
+        u64::from_str_radix(unread, 16).ok()
+    })
 }

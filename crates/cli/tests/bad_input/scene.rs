@@ -7,10 +7,10 @@ use tokio::task::JoinSet;
 use crate::case::{Case, Door, Fate, Step};
 use crate::peer::Peer;
 use crate::server::{LOOK_AGAIN, Server};
-use crate::stats::Api;
+use crate::stats::{Api, Stats};
 use crate::wire::{self, Answer, Frame};
 
-/// How often a session is asked for until it is unknown.
+/// How often something is looked at until it is so.
 const MOST_LOOKS: usize = 300;
 
 /// The length of a session's id.
@@ -23,6 +23,8 @@ const CROWD_STEP: usize = 100;
 #[derive(Debug)]
 pub(crate) struct Scene<'a> {
     server: &'a Server,
+    /// The server's figures when the case began.
+    before: &'a Stats,
     peers: Vec<Peer>,
     present: usize,
     session: Option<Session>,
@@ -43,9 +45,10 @@ struct Session {
 }
 
 impl<'a> Scene<'a> {
-    pub(crate) fn new(server: &'a Server) -> Self {
+    pub(crate) fn new(server: &'a Server, before: &'a Stats) -> Self {
         Self {
             server,
+            before,
             peers: Vec::new(),
             present: 0,
             session: None,
@@ -94,6 +97,7 @@ impl<'a> Scene<'a> {
             }
             Step::DripBlindly(bytes, pause) => self.peer()?.drip_blindly(bytes, *pause).await,
             Step::FinishWriting => self.peer()?.finish_writing().await,
+            Step::Taken => self.peer()?.taken().await?,
             Step::Abort => self.peer()?.abort(),
             Step::Silence(wait) => tokio::time::sleep(*wait).await,
             Step::Frame(first, payload) => {
@@ -102,10 +106,12 @@ impl<'a> Scene<'a> {
             }
             Step::Open(door) => self.open(*door).await?,
             Step::Join => self.join().await?,
+            Step::Caused(cause) => self.caused(cause).await?,
             Step::Alive => self.alive().await?,
             Step::Gone => self.gone().await?,
             Step::Crowd(size, bytes, fate) => self.crowd(*size, bytes, *fate).await?,
             Step::Strays(count) => self.strays(*count).await?,
+            Step::Fill(most) => self.fill(*most).await?,
             Step::Publish(room, count, bytes) => self.publish(room, *count, *bytes).await?,
             expected => self.expect(expected).await?,
         }
@@ -355,6 +361,17 @@ impl<'a> Scene<'a> {
         peer.answer().await
     }
 
+    async fn caused(&self, cause: &str) -> Result<(), String> {
+        let mut api = Api::new(self.server.host(), self.server.key());
+        for _ in 0..MOST_LOOKS {
+            if api.stats().await?.causes_since(self.before).contains_key(cause) {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Err("no session ended so".to_owned())
+    }
+
     async fn gone(&mut self) -> Result<(), String> {
         for _ in 0..MOST_LOOKS {
             let answer = self.exchange(wire::poll().as_bytes()).await?;
@@ -411,6 +428,17 @@ impl<'a> Scene<'a> {
             api.publish("event", room, &format!(r#"{number},"{text}""#)).await?;
         }
         Ok(())
+    }
+
+    async fn fill(&mut self, most: usize) -> Result<(), String> {
+        for _ in 0..most {
+            let answer = self.exchange(wire::get(wire::POLLING).as_bytes()).await?;
+            if answer.status == 503 {
+                return Ok(());
+            }
+            self.note_sid(&answer.text());
+        }
+        Err("there is no end of places".to_owned())
     }
 
     async fn strays(&mut self, count: usize) -> Result<(), String> {
