@@ -1,6 +1,6 @@
 //! Answers to events, in both directions.
 
-use crate::support::{Site, TRANSPORTS, eventually, sockets, within};
+use crate::support::{Site, TRANSPORTS, sockets, within};
 use fanfare::{Ack, AckError, Args, EmitError, Socket};
 use serde_json::json;
 use std::time::Duration;
@@ -146,7 +146,7 @@ async fn gone_while_waiting() {
                 matches!(answer, Err(AckError::Disconnected)),
                 "{how} {transport:?} {answer:?}"
             );
-            eventually("not connected", || !socket.is_connected()).await;
+            assert!(!socket.is_connected(), "{how} {transport:?}");
             let late = socket.emit_with_ack("q", (), DEADLINE).await;
             let refused = matches!(late, Err(AckError::Emit(EmitError::NotConnected)));
             assert!(refused, "{how} {transport:?}");

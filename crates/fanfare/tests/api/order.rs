@@ -4,6 +4,7 @@ use crate::support::{Log, Site, TRANSPORTS, got, next, packet, sockets, within};
 use fanfare::{Ack, Args, Io, Socket};
 use serde_json::json;
 use testkit::{EnginePacket, Options, Transport};
+use websocket::{Opcode, frame};
 
 /// Listeners start in the order of arrival, also those that wait for something later, and for
 /// what is sent around an upgrade.
@@ -318,5 +319,41 @@ async fn first_the_answer_then_what_connecting_brings() {
         assert_eq!(next(&mut client, 3).await, expected, "{transport:?}");
         site.io.broadcast().disconnect_sockets(true).unwrap().await;
     }
+    site.end().await;
+}
+
+/// What a listener did is done before the goodbye that followed its event is handled.
+#[tokio::test]
+async fn a_goodbye_waits_for_what_came_before_it() {
+    let site = Site::new();
+    let log = Log::default();
+    let noting = log.clone();
+    site.io.main().on("enter", |socket: Socket, _: Args| {
+        drop(socket.join("room").unwrap());
+        socket.emit("welcome", ()).unwrap();
+        async {}
+    });
+    site.io.main().on_disconnect(move |_, end| {
+        noting.note(end.rooms.iter().any(|room| room.as_str() == "room").to_string());
+        async {}
+    });
+    for transport in [Transport::Polling, Transport::WebSocket] {
+        let mut engine = site.joined(transport).await;
+        let packets = [r#"2["enter"]"#, "1", "0"].map(|text| EnginePacket::Text(text.to_owned()));
+        engine.send_all(&packets).await.unwrap();
+        assert_eq!(packet(&mut engine).await, r#"42["welcome"]"#, "{transport:?}");
+        assert!(packet(&mut engine).await.starts_with("40{"), "{transport:?}");
+        assert_eq!(log.wait(1).await, ["true"], "{transport:?}");
+        engine.send_raw("41").await.unwrap();
+        assert_eq!(log.wait(1).await, ["false"], "{transport:?}");
+    }
+    // The end of the connection, read at once with the event, waits for it too.
+    let mut engine = site.joined(Transport::WebSocket).await;
+    let event = frame::masked(Opcode::Text, br#"42["enter"]"#, [1; 4]);
+    let close = frame::masked(Opcode::Close, &[], [1; 4]);
+    let both = [&event[..], &close[..]].concat();
+    engine.websocket().unwrap().send_bytes(&both).await.unwrap();
+    assert_eq!(log.wait(1).await, ["true"], "the connection's end");
+    drop(engine);
     site.end().await;
 }

@@ -235,3 +235,36 @@ async fn what_went_before_stands() {
     assert_eq!(log.wait(1).await, ["true"]);
     site.end().await;
 }
+
+/// A panic of a catch-all for what goes out ends the socket that was sent to, whoever sent it, and
+/// does not reach the sender.
+#[tokio::test]
+async fn on_any_outgoing_of_another_socket() {
+    let site = Site::new();
+    site.io.main().on_any_outgoing(|_, event| assert_ne!(event.name.as_str(), "boom"));
+    let mut connected = sockets(&site.io.main());
+    let mut clients = Vec::new();
+    for transport in TRANSPORTS {
+        clients.push(site.client_over(transport).await);
+    }
+    let sender = site.client().await;
+    let mut there = Vec::new();
+    for _ in 0..3 {
+        there.push(connected.recv().await.unwrap());
+    }
+    there[0].emit("boom", ()).unwrap(); // from outside
+    site.io.main().on("send", move |_: Socket, _: Args| {
+        there[1].emit("boom", ()).unwrap();
+        let asked = there[2].emit_with_ack("boom", (), std::time::Duration::from_secs(9));
+        async move { assert!(asked.await.is_err()) }
+    });
+    sender.emit("send", []).await.unwrap();
+    for client in &mut clients {
+        assert_eq!(until_closed(client).await, Closed::Namespace);
+        assert_eq!(client.next_event().await.unwrap().name, "boom");
+    }
+    sender.emit_with_ack("sync", []).await.unwrap();
+    assert_eq!(site.counts().handler_panics, 3);
+    drop(sender);
+    site.end().await;
+}
