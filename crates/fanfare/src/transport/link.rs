@@ -41,6 +41,8 @@ pub(crate) struct Link {
     phase: Cell<Phase>,
     /// The session has not moved to this connection yet.
     probing: Cell<bool>,
+    /// What is sent beside a session.
+    own: RefCell<Vec<u8>>,
 }
 
 impl Link {
@@ -52,6 +54,7 @@ impl Link {
             blocked: Cell::new(false),
             phase: Cell::new(Phase::Open),
             probing: Cell::new(probing),
+            own: RefCell::default(),
         }
     }
 
@@ -95,7 +98,7 @@ impl Link {
 
     /// Writes as much of the outbox as is taken.
     pub(crate) fn write(&self, outbox: &mut Outbox) -> Written {
-        if self.blocked.get() {
+        if self.blocked.get() || !self.write_own() {
             return Written::Blocked;
         }
         let waker = self.waker.borrow();
@@ -124,17 +127,38 @@ impl Link {
         }
     }
 
-    /// Sends bytes that are not a session's: on a probe, or after the session has ended.
-    ///
-    /// They are few, and go out unless the connection is already stuck; then it is dropped.
+    /// Sends bytes that are not a session's: on a probe, or after the session has ended. They are
+    /// few, and wait if the connection does not take them yet.
     pub(crate) fn send(&self, frames: &[u8]) {
+        self.own.borrow_mut().extend_from_slice(frames);
+        self.write_own();
+    }
+
+    /// Writes what [`send`](Self::send) left. Says whether nothing is left.
+    pub(super) fn write_own(&self) -> bool {
+        let mut own = self.own.borrow_mut();
         let waker = self.waker.borrow();
         let mut cx = Context::from_waker(&waker);
-        let written = self.stream.poll_write(&mut cx, &[IoSlice::new(frames)]);
-        let _ = self.stream.poll_flush(&mut cx);
-        if !matches!(written, Poll::Ready(Ok(count)) if count == frames.len()) {
-            self.drop_now();
+        while !own.is_empty() {
+            match self.stream.poll_write(&mut cx, &[IoSlice::new(&own)]) {
+                Poll::Ready(Ok(written)) => drop(own.drain(..written)),
+                Poll::Ready(Err(_)) => {
+                    self.phase.set(Phase::Gone);
+                    waker.wake_by_ref();
+                    return false;
+                }
+                Poll::Pending => {
+                    self.blocked.set(true);
+                    return false;
+                }
+            }
         }
+        if own.capacity() > 0 {
+            *own = Vec::new();
+            // A layer in between goes on by itself with what it keeps back.
+            let _ = self.stream.poll_flush(&mut cx);
+        }
+        true
     }
 
     /// Sends a close frame and waits for the client to go.

@@ -149,7 +149,7 @@ impl Future for ReadTask {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         this.link.remember(cx.waker());
-        if this.link.unblock() {
+        if this.link.unblock() && this.link.write_own() {
             this.shard.write_on(this.session, &this.link);
         }
         match this.link.phase() {
