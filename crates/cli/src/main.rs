@@ -18,8 +18,14 @@ mod stop;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use tikv_jemallocator::Jemalloc;
+
 use crate::flags::Job;
 use crate::settings::{Inputs, Problems};
+
+/// Set up in `.cargo/config.toml`: what is free goes back to the system after a second.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// The exit code for a command line or settings that cannot be used, as `clap` and most programs
 /// have it.

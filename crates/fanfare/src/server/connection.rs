@@ -181,6 +181,13 @@ impl Serving {
                             // For the stream to notice.
                             let _ = http.as_mut().poll(cx);
                         }
+                        if overdue == Overdue::Linger {
+                            watch.leave();
+                            // It knows why it said goodbye.
+                            if let Poll::Ready(result) = http.as_mut().poll(cx) {
+                                return Poll::Ready(Served::Done(result));
+                            }
+                        }
                         return Poll::Ready(Served::Overdue(overdue));
                     }
                 };

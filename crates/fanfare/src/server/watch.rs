@@ -55,6 +55,8 @@ pub(super) struct Watch {
     body_open: AtomicBool,
     /// The connection is to be cut without ceremony.
     aborted: AtomicBool,
+    /// What the client still sends is waited for no longer.
+    leaving: AtomicBool,
     pub(super) found: Found,
 }
 
@@ -111,6 +113,11 @@ impl Watch {
     /// From now on reading and writing fail, and closing discards what was not sent.
     pub(super) fn abort(&self) {
         self.aborted.store(true, Relaxed);
+    }
+
+    /// From now on closing does not wait for the client.
+    pub(super) fn leave(&self) {
+        self.leaving.store(true, Relaxed);
     }
 
     /// Whether the client may still be sending what nobody will read.
@@ -182,7 +189,7 @@ impl<S: OverTcp + AsyncRead + Unpin> Watched<S> {
     /// Reads and forgets until the client is done.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut buffer = [0; 4096];
-        while self.discarded < MAX_DISCARDED_BYTES {
+        while !self.watch.leaving.load(Relaxed) && self.discarded < MAX_DISCARDED_BYTES {
             let mut buffer = ReadBuf::new(&mut buffer);
             match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
                 Ok(()) if !buffer.filled().is_empty() => self.discarded += buffer.filled().len(),
