@@ -68,6 +68,7 @@ from_args_for_tuple!(A, B, C, D, E, F, G, H);
 /// # fn listens<M>(_: impl fanfare::EventHandler<M>) {}
 /// listens(|socket: Socket, (text,): (String,)| async move { println!("{text}") });
 /// listens(|socket: Socket, args: Args, ack: Ack| async move { ack.send(args) });
+/// listens(|_: Socket, (picture,): (bytes::Bytes,)| async move { println!("{}", picture.len()) });
 /// ```
 pub trait EventHandler<Marker>: Send + Sync + 'static {
     /// Reads the arguments and starts the listener.
