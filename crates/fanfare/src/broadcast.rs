@@ -2,19 +2,24 @@
 
 use crate::ack::{self, Unanswered};
 use crate::emit::{EmitError, Flags, IntoArgs, IntoRooms};
-use crate::namespace::Namespace;
-use crate::shard::{Asked, Broadcasting, Op};
+use crate::namespace::{Namespace, NamespaceCore};
+use crate::shard::{Asked, Broadcasting, Op, Shard};
 use crate::socket::RemoteSocket;
 use hub::{Room, RoomNameError, Target};
 use smallvec::SmallVec;
 use socketio::Args;
 use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// How long a broadcast waits for acks unless told otherwise: as long as Node's adapters wait.
 const DEFAULT_ACK_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Done when every shard is.
+type Done = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A choice of sockets in one namespace, and how to send to them.
 ///
@@ -178,12 +183,7 @@ impl Broadcast {
         rooms: R,
     ) -> Result<impl Future<Output = ()> + Send + use<R>, EmitError> {
         let rooms = rooms.into_rooms()?;
-        let core = self.namespace.core().clone();
-        let target = Arc::new(self.target()?);
-        Ok(self.namespace.io().run_on_all(move || {
-            let (core, target, rooms) = (core.clone(), target.clone(), rooms.clone());
-            move |shard| shard.join_targets(&core, &target, &rooms)
-        }))
+        self.on_each_shard(move |shard, core, target| shard.join_targets(core, target, &rooms))
     }
 
     /// Makes the sockets that are meant leave rooms.
@@ -196,12 +196,7 @@ impl Broadcast {
         rooms: R,
     ) -> Result<impl Future<Output = ()> + Send + use<R>, EmitError> {
         let rooms = rooms.into_rooms()?;
-        let core = self.namespace.core().clone();
-        let target = Arc::new(self.target()?);
-        Ok(self.namespace.io().run_on_all(move || {
-            let (core, target, rooms) = (core.clone(), target.clone(), rooms.clone());
-            move |shard| shard.leave_targets(&core, &target, &rooms)
-        }))
+        self.on_each_shard(move |shard, core, target| shard.leave_targets(core, target, &rooms))
     }
 
     /// Disconnects the sockets that are meant from the namespace; with `close`, their whole
@@ -214,12 +209,22 @@ impl Broadcast {
         self,
         close: bool,
     ) -> Result<impl Future<Output = ()> + Send + use<>, EmitError> {
-        let core = self.namespace.core().clone();
-        let target = Arc::new(self.target()?);
-        Ok(self.namespace.io().run_on_all(move || {
-            let (core, target) = (core.clone(), target.clone());
-            move |shard| shard.disconnect_targets(&core, &target, close)
-        }))
+        self.on_each_shard(move |shard, core, target| {
+            shard.disconnect_targets(core, target, close);
+        })
+    }
+
+    /// Does something with the sockets that are meant, on each shard, in order with all else.
+    fn on_each_shard(
+        &self,
+        act: impl Fn(&Rc<Shard>, &NamespaceCore, &Target) + Clone + Send + 'static,
+    ) -> Result<Done, EmitError> {
+        let (core, target) = (self.namespace.core().clone(), Arc::new(self.target()?));
+        let done = self.namespace.io().run_on_all(move || {
+            let (act, core, target) = (act.clone(), core.clone(), target.clone());
+            move |shard: &Rc<Shard>| act(shard, &core, &target)
+        });
+        Ok(Box::pin(done))
     }
 
     fn target(&self) -> Result<Target, EmitError> {

@@ -1,7 +1,6 @@
 //! From an HTTP request to a WebSocket on a shard.
 
 use super::{Incoming, answer, on_session};
-use crate::Io;
 use crate::server::{Reclaimed, reclaim};
 use crate::shard::{Arrival, Op, Opening, Shard};
 use crate::transport::{Carried, Carrier};
@@ -64,7 +63,7 @@ fn switch(
             Ok(upgraded) => {
                 let Some((carrier, early)) = take_apart(upgraded, on_shard) else { return };
                 let arrival = Arrival { carrier, early, deflate, base64 };
-                deliver(&io, shard, arrival, arrive);
+                io.shard(shard).push(Op::run(move |shard| arrive(shard, arrival)));
             }
             Err(error) => tracing::debug!(%error, "a client went away during its upgrade"),
         }
@@ -77,15 +76,6 @@ fn switch(
         }
     }
     answer
-}
-
-fn deliver(
-    io: &Io,
-    shard: u8,
-    arrival: Arrival,
-    arrive: impl FnOnce(&Rc<Shard>, Arrival) + Send + 'static,
-) {
-    io.shard(shard).push(Op::run(move |shard| arrive(shard, arrival)));
 }
 
 fn judge(incoming: &Incoming) -> Result<Accept, websocket::handshake::Refusal> {

@@ -212,12 +212,11 @@ impl Shard {
     }
 
     /// Answers a ping of the WebSocket protocol.
-    pub(crate) fn pong(&self, key: SessionKey, link: &Link, payload: &[u8]) {
-        let pong = frame::pong(payload);
+    pub(crate) fn pong(&self, key: SessionKey, link: &Link, pong: &[u8]) {
         if link.is_probing() {
-            return link.send(&pong);
+            return link.send(pong);
         }
-        self.state.borrow_mut().queue_frames(key, &pong);
+        self.state.borrow_mut().queue_frames(key, pong);
         self.wake();
     }
 

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::time::Sleep;
-use websocket::{Incoming, Reader, Violation};
+use websocket::{Incoming, Pings, Reader, Violation};
 
 /// How often one connection may read before others have their turn.
 const READS_PER_TURN: usize = 4;
@@ -89,11 +89,11 @@ impl ReadTask {
     /// Hands every complete message to the shard.
     fn process(&mut self, mut input: &mut [u8]) {
         let now = Instant::now();
-        let mut ping: Option<Vec<u8>> = None;
+        let mut pings = Pings::new();
         while self.link.phase() == Phase::Open {
             match self.reader.read(&self.shard.frame_limits, &mut input) {
                 Ok(None) => break,
-                Ok(Some(Incoming::Ping(payload))) => ping = Some(payload.to_vec()),
+                Ok(Some(Incoming::Ping(payload))) => pings.note(&payload),
                 Ok(Some(Incoming::Pong(_))) => {}
                 Ok(Some(Incoming::Close(reason))) => {
                     // Both have said goodbye: the server ends the connection (RFC 6455, 7.1.1).
@@ -112,8 +112,8 @@ impl ReadTask {
             }
         }
         // Of many pings only the last needs an answer (RFC 6455, section 5.5.3).
-        if let Some(payload) = ping.filter(|_| self.link.phase() == Phase::Open) {
-            self.shard.pong(self.session, &self.link, &payload);
+        if let Some(pong) = pings.pong().filter(|_| self.link.phase() == Phase::Open) {
+            self.shard.pong(self.session, &self.link, &pong);
         }
     }
 
