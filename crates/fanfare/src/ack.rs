@@ -115,7 +115,7 @@ impl Drop for Forget {
         if self.answered {
             return;
         }
-        self.io.shard(self.shard).push(Op::ForgetAck { socket: self.socket, id: self.id });
+        self.io.push(self.shard, Op::ForgetAck { socket: self.socket, id: self.id });
     }
 }
 

@@ -5,6 +5,8 @@ use crate::emit::{EmitError, Flags, IntoArgs, IntoRooms};
 use crate::namespace::{Namespace, NamespaceCore};
 use crate::shard::{Asked, Broadcasting, Op, Shard};
 use crate::socket::RemoteSocket;
+use crate::recorder::{Published, Wish};
+use eventlog::{AppendError, Durability};
 use hub::{Room, RoomNameError, Target};
 use smallvec::SmallVec;
 use socketio::Args;
@@ -36,6 +38,7 @@ pub struct Broadcast {
     rooms: SmallVec<[Room; 1]>,
     except: SmallVec<[Room; 1]>,
     flags: Flags,
+    wish: Wish,
     deadline: Duration,
     error: Option<BadTarget>,
 }
@@ -53,6 +56,7 @@ impl Broadcast {
             rooms: SmallVec::new(),
             except: SmallVec::new(),
             flags: Flags::default(),
+            wish: Wish::default(),
             deadline: DEFAULT_ACK_DEADLINE,
             error: None,
         }
@@ -101,6 +105,21 @@ impl Broadcast {
         self
     }
 
+    /// Makes a retry of [`publish`](Self::publish) safe: of several events with the same key in
+    /// one namespace only the first is sent, and all have its position. 1 to 255 bytes, remembered
+    /// for as long as the log is set to.
+    pub fn idempotency_key(mut self, key: impl Into<Arc<str>>) -> Self {
+        self.wish.key = Some(key.into());
+        self
+    }
+
+    /// How safe the event must be before [`publish`](Self::publish) is done. Default: as the log
+    /// is set, `os` on a disk.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.wish.durability = Some(durability);
+        self
+    }
+
     /// How long [`emit_with_ack`](Self::emit_with_ack) waits. Default: 5 s.
     pub fn timeout(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -116,7 +135,35 @@ impl Broadcast {
         let target = self.target()?;
         let args = args.into_args()?;
         let broadcast = Broadcasting::event(&self.namespace, target, event, args, self.flags)?;
-        self.namespace.publish(broadcast, None)
+        self.namespace.io().publish(broadcast, None)
+    }
+
+    /// Sends an event, and waits until it is recorded: as safe as wished, and on its way to its
+    /// sockets. One that is not recorded is sent at once.
+    ///
+    /// # Errors
+    ///
+    /// [`EmitError`]; nothing was sent then, unless it is [`EmitError::Log`] and says that this is
+    /// unknown. With an [`idempotency_key`](Self::idempotency_key) it can be sent again safely.
+    pub async fn publish(
+        self,
+        event: &str,
+        args: impl IntoArgs,
+    ) -> Result<Published, EmitError> {
+        let target = self.target()?;
+        let args = args.into_args()?;
+        let broadcast = Broadcasting::event(&self.namespace, target, event, args, self.flags)?;
+        let io = self.namespace.io();
+        if broadcast.is_recorded(io) {
+            let told = io.record(broadcast, self.wish)?;
+            let published = told.await.unwrap_or(Err(AppendError::Closed));
+            return published.map_err(EmitError::from);
+        }
+        if self.wish.key.is_some() {
+            return Err(EmitError::NotRecorded);
+        }
+        io.publish(broadcast, None)?;
+        Ok(Published { position: None, repeated: false })
     }
 
     /// Sends an event and collects one answer from each socket that got it.
@@ -137,8 +184,8 @@ impl Broadcast {
         let broadcast = Broadcasting::ask(&self.namespace, target, event, args, asked.id)?;
         let shards = self.namespace.io().shard_count();
         let mut forget = ack::ForgetAll::new(&self.namespace, asked.id);
-        self.namespace.publish(broadcast, Some(&asked))?;
-        drop(asked); // what is left of it is with the shards
+        // What is left of what was asked is with the shards.
+        self.namespace.io().publish(broadcast, Some(asked))?;
         let answers = ack::many(receiver, shards, self.deadline).await;
         forget.answered = answers.is_ok();
         Ok(answers)
@@ -156,7 +203,7 @@ impl Broadcast {
         for index in namespace.io().shard_indices() {
             let (sender, receiver) = oneshot::channel();
             let (target, core) = (target.clone(), namespace.core().clone());
-            namespace.io().shard(index).push(Op::run(move |shard| {
+            namespace.io().push(index, Op::run(move |shard| {
                 // The caller may have gone away meanwhile.
                 let _ = sender.send(shard.describe(&core, &target));
             }));
@@ -220,7 +267,7 @@ impl Broadcast {
         act: impl Fn(&Rc<Shard>, &NamespaceCore, &Target) + Clone + Send + 'static,
     ) -> Result<Done, EmitError> {
         let (core, target) = (self.namespace.core().clone(), Arc::new(self.target()?));
-        let done = self.namespace.io().run_on_all(move || {
+        let done = self.namespace.io().run_on_all_in_order(move || {
             let (act, core, target) = (act.clone(), core.clone(), target.clone());
             move |shard: &Rc<Shard>| act(shard, &core, &target)
         });

@@ -23,6 +23,22 @@ pub struct Counters {
     pub(crate) volatile_dropped: AtomicU64,
     /// Panics of listeners and middlewares.
     pub(crate) handler_panics: AtomicU64,
+    /// Events the log took.
+    pub(crate) events_recorded: AtomicU64,
+    /// Events the log did not take: they were sent to nobody.
+    pub(crate) events_refused: AtomicU64,
+    /// Events sent again to clients that came back.
+    pub(crate) events_replayed: AtomicU64,
+    /// Sessions that clients got back.
+    pub(crate) sessions_recovered: AtomicU64,
+    /// Sessions whose clients did not come back in time.
+    pub(crate) sessions_expired: AtomicU64,
+    /// Changes of sessions that the journal did not take.
+    pub(crate) sessions_unjournalled: AtomicU64,
+    /// How often something was in the log that had not been shown in its turn.
+    pub(crate) log_gaps: AtomicU64,
+    /// Why clients that asked for their session got a new one.
+    not_recovered: Mutex<BTreeMap<&'static str, u64>>,
     /// What was refused, by reason. The reasons are the program's own words, never a client's.
     rejected: Mutex<BTreeMap<&'static str, u64>>,
     /// Why sessions were closed.
@@ -51,6 +67,22 @@ pub struct Counts {
     pub volatile_dropped: u64,
     /// Panics of listeners and middlewares.
     pub handler_panics: u64,
+    /// Events the log took.
+    pub events_recorded: u64,
+    /// Events the log did not take: they were sent to nobody.
+    pub events_refused: u64,
+    /// Events sent again to clients that came back.
+    pub events_replayed: u64,
+    /// Sessions that clients got back.
+    pub sessions_recovered: u64,
+    /// Sessions whose clients did not come back in time.
+    pub sessions_expired: u64,
+    /// Changes of sessions that the journal did not take.
+    pub sessions_unjournalled: u64,
+    /// How often something was in the log that had not been shown in its turn.
+    pub log_gaps: u64,
+    /// Clients that asked for their session and got a new one, by reason.
+    pub not_recovered: BTreeMap<&'static str, u64>,
     /// Requests, packets and frames refused, by reason.
     pub rejected: BTreeMap<&'static str, u64>,
     /// Sessions closed, by reason.
@@ -68,6 +100,11 @@ impl Counters {
     /// reasons are words of the program, never of a client, so that they stay few.
     pub fn rejected(&self, reason: &'static str) {
         count(&self.rejected, reason);
+    }
+
+    /// Counts a client that did not get its session back.
+    pub(crate) fn not_recovered(&self, reason: &'static str) {
+        count(&self.not_recovered, reason);
     }
 
     /// Counts a closed session.
@@ -98,6 +135,14 @@ impl Counters {
             events_delivered: load(&self.events_delivered),
             volatile_dropped: load(&self.volatile_dropped),
             handler_panics: load(&self.handler_panics),
+            events_recorded: load(&self.events_recorded),
+            events_refused: load(&self.events_refused),
+            events_replayed: load(&self.events_replayed),
+            sessions_recovered: load(&self.sessions_recovered),
+            sessions_expired: load(&self.sessions_expired),
+            sessions_unjournalled: load(&self.sessions_unjournalled),
+            log_gaps: load(&self.log_gaps),
+            not_recovered: copy(&self.not_recovered),
             rejected: copy(&self.rejected),
             closed: copy(&self.closed),
             causes: copy(&self.causes),

@@ -38,6 +38,10 @@ pub enum DisconnectReason {
     SlowClient,
     /// A handler of this socket panicked.
     HandlerPanic,
+    /// The client came back on another connection before this one was known to be dead.
+    TakenOver,
+    /// Something in the log was not shown in its turn: the client comes back and gets it.
+    LogGap,
 }
 
 impl DisconnectReason {
@@ -56,7 +60,27 @@ impl DisconnectReason {
             Self::ServerShuttingDown => "server shutting down",
             Self::SlowClient => "slow client",
             Self::HandlerPanic => "handler panic",
+            Self::TakenOver => "taken over",
+            Self::LogGap => "log gap",
         }
+    }
+
+    /// Whether a client that comes back gets the socket again: not when it, or the server, ended
+    /// that socket alone and on purpose, nor when it does not speak the protocol.
+    #[must_use]
+    pub const fn is_recoverable(self) -> bool {
+        !matches!(
+            self,
+            Self::ClientNamespaceDisconnect
+                | Self::ServerNamespaceDisconnect
+                | Self::HandlerPanic
+                | Self::ParseError
+        )
+    }
+
+    /// Whether what still waits for the client is dropped with the connection.
+    pub(crate) const fn is_abrupt(self) -> bool {
+        matches!(self, Self::SlowClient | Self::TakenOver)
     }
 }
 

@@ -161,6 +161,12 @@ pub enum EmitError {
     /// The socket is not connected: not yet (in a middleware), or not any more.
     #[error("the socket is not connected")]
     NotConnected,
+    /// The event is not recorded, so that neither a position nor an idempotency key can be given.
+    #[error("the event is not recorded, so it has no position and no idempotency key")]
+    NotRecorded,
+    /// The log did not take the event, or, if it says so, may have taken it.
+    #[error("the event was not sent: {0}")]
+    Log(#[from] eventlog::AppendError),
     /// More is published than the shards can deliver. Try again later.
     #[error("the server has more to deliver than it can; try again later")]
     Overloaded,

@@ -5,6 +5,8 @@ use crate::counters::Counters;
 use crate::emit::{EmitError, IntoArgs, IntoRooms};
 use crate::handshake::Handshake;
 use crate::namespace::{DynamicNamespace, Handlers, Namespace, NamespaceCore};
+use crate::publish::Order;
+use crate::recorder::{Keeper, Recorder};
 use crate::registry::{Decide, Matcher, Registry};
 use crate::server::HttpConnections;
 use crate::settings::Settings;
@@ -42,6 +44,10 @@ pub(crate) struct Inner {
     /// The namespace `/`: asked for so often that it has a place of its own.
     main: Arc<NamespaceCore>,
     registry: Registry,
+    /// The log and who can be brought back, if anything is recorded.
+    pub(crate) recorder: Option<Arc<Recorder>>,
+    pub(crate) keeper: Keeper,
+    pub(crate) order: Order,
     next_shard: AtomicUsize,
     /// Sessions that are open or being opened, on all shards.
     pub(crate) sessions: AtomicUsize,
@@ -107,6 +113,10 @@ pub enum BuildError {
     /// With no listener running nothing would ever be read.
     #[error("max_running_handlers is 0: expected at least 1")]
     NoHandlers,
+    /// The sessions in the log's journal could not be read, or the thread that looks after them
+    /// not be started.
+    #[error("the sessions in the event log could not be read: {0}")]
+    Journal(std::io::Error),
     /// The path does not begin with a slash, or has a query.
     #[error("the path {0:?} is not one: it begins with a slash and has no query")]
     Path(String),
@@ -138,13 +148,23 @@ impl Io {
             return Err(BuildError::Path(settings.path));
         }
         settings.path = path.to_owned();
-        let main = NamespaceCore::new(socketio::Namespace::root(), 0, false, Arc::default());
+        let recovery = settings.log.is_some() && settings.recovery.enabled;
+        let root = socketio::Namespace::root();
+        let main = NamespaceCore::new(root, 0, false, Arc::default(), recovery);
+        let recorder = settings.log.as_ref().map(|log| Recorder::new(log, count, settings.recovery));
+        let order = Order::default();
+        if let Some(recorder) = &recorder {
+            order.begin(recorder.log.head());
+        }
         let io = Io(Arc::new(Inner {
             socketio: Arc::new(settings.socketio()),
             settings,
             inboxes: Inboxes::new(count),
-            registry: Registry::new(&main),
+            registry: Registry::new(&main, recovery),
             main,
+            recorder: recorder.map(Arc::new),
+            keeper: Keeper::default(),
+            order,
             next_shard: AtomicUsize::new(0),
             sessions: AtomicUsize::new(0),
             counters: Counters::default(),
@@ -155,6 +175,9 @@ impl Io {
         }));
         for index in io.shard_indices() {
             shard::start(&io, index)?;
+        }
+        if let Some(recorder) = &io.0.recorder {
+            Keeper::start(&io, recorder).map_err(BuildError::Journal)?;
         }
         Ok(io)
     }
@@ -228,6 +251,16 @@ impl Io {
         u8::try_from(next).unwrap_or(0)
     }
 
+    /// A namespace that exists now.
+    pub(crate) fn find(&self, name: &str) -> Option<Arc<NamespaceCore>> {
+        self.0.registry.find(name)
+    }
+
+    /// Where the log was when the server started: what is in it by then is not shown.
+    pub(crate) fn shown_at_start(&self) -> u64 {
+        self.0.order.sequence()
+    }
+
     /// Whether every shard can take another broadcast.
     pub(crate) fn has_room(&self) -> bool {
         self.shard_indices().all(|index| self.shard(index).has_room())
@@ -240,13 +273,38 @@ impl Io {
         E: Fn() -> F,
         F: FnOnce(&Rc<Shard>) + Send + 'static,
     {
+        self.each_shard(each, &|index, op| self.shard(index).push(op))
+    }
+
+    /// The same, behind what this thread published before.
+    pub(crate) fn run_on_all_in_order<E, F>(
+        &self,
+        each: E,
+    ) -> impl Future<Output = ()> + Send + use<E, F>
+    where
+        E: Fn() -> F,
+        F: FnOnce(&Rc<Shard>) + Send + 'static,
+    {
+        self.each_shard(each, &|index, op| self.push(index, op))
+    }
+
+    fn each_shard<E, F>(
+        &self,
+        each: E,
+        push: &dyn Fn(u8, Op),
+    ) -> impl Future<Output = ()> + Send + use<E, F>
+    where
+        E: Fn() -> F,
+        F: FnOnce(&Rc<Shard>) + Send + 'static,
+    {
         let (sender, mut receiver) = mpsc::channel::<()>(1);
         for index in self.shard_indices() {
             let (run, sender) = (each(), sender.clone());
-            self.shard(index).push(Op::run(move |shard| {
+            let op = Op::run(move |shard| {
                 run(shard);
                 drop(sender);
-            }));
+            });
+            push(index, op);
         }
         drop(sender);
         // Nothing is ever sent: the channel closes when the last shard is done.
@@ -384,6 +442,9 @@ impl Io {
         if self.0.closing.swap(true, Ordering::AcqRel) {
             return self.0.closed.cancelled().await; // somebody else closes it
         }
+        if let Some(recorder) = &self.0.recorder {
+            recorder.settled().await; // what was published is shown before
+        }
         self.run_on_all(|| |shard| shard.close_all()).await;
         let drained = async {
             // Clients that poll come once more to be told; then nobody has a reason to come.
@@ -401,6 +462,7 @@ impl Io {
             tracing::warn!("some connections did not take everything before the deadline");
         }
         self.run_on_all(|| |shard| shard.stop()).await;
+        self.0.keeper.stop();
         self.0.registry.forget_handlers();
         self.0.closed.cancel();
     }

@@ -8,15 +8,16 @@ use crate::emit::{EmitError, IntoArgs, IntoRooms};
 use crate::handler::{
     self, EventError, EventHandler, Listener, Middleware, OnConnect, OnDisconnect, OnError, Refused,
 };
-use crate::shard::{Asked, Broadcasting, Op};
-use crate::socket::Socket;
+use crate::socket::{Expired, Socket};
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
+use hub::Room;
 use socketio::{Args, EventName};
 use std::fmt;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// An event as a catch-all listener or a event middleware sees it.
 #[derive(Debug, Clone)]
@@ -27,6 +28,10 @@ pub struct Event {
     pub args: Args,
 }
 
+type RecoveryGuard = Box<
+    dyn Fn(Socket, Vec<Room>) -> Pin<Box<dyn Future<Output = Result<(), Refused>>>> + Send + Sync,
+>;
+type ExpiredListener = Arc<dyn Fn(&Expired) + Send + Sync>;
 type AnyListener = Arc<dyn Fn(&Socket, &Event) + Send + Sync>;
 type EventMiddleware = Arc<dyn Fn(&Socket, &Event) -> Result<(), Refused> + Send + Sync>;
 
@@ -41,6 +46,9 @@ pub(crate) struct Handlers {
     pub(crate) error: Option<Arc<OnError>>,
     pub(crate) any: Vec<AnyListener>,
     pub(crate) any_outgoing: Vec<AnyListener>,
+    pub(crate) recovery_guard: Option<Arc<RecoveryGuard>>,
+    pub(crate) expired: Vec<ExpiredListener>,
+    pub(crate) without_recovery: bool,
 }
 
 /// What a namespace is, apart from the server it belongs to.
@@ -52,8 +60,10 @@ pub(crate) struct NamespaceCore {
     /// Made by a pattern or a function, and removed when its last socket is gone.
     pub(crate) dynamic: bool,
     pub(crate) handlers: Arc<ArcSwap<Handlers>>,
-    /// Sockets get what is published in one order on every shard.
-    order: Mutex<()>,
+    /// The name as the log has it.
+    pub(crate) log_name: Arc<str>,
+    /// The server remembers, and recovery is not switched off for all.
+    recovery: bool,
     ack_ids: AtomicU64,
 }
 
@@ -69,9 +79,15 @@ impl NamespaceCore {
         id: u32,
         dynamic: bool,
         handlers: Arc<ArcSwap<Handlers>>,
+        recovery: bool,
     ) -> Arc<Self> {
-        let (order, ack_ids) = (Mutex::new(()), AtomicU64::new(0));
-        Arc::new(NamespaceCore { name, id, dynamic, handlers, order, ack_ids })
+        let (log_name, ack_ids) = (name.as_str().into(), AtomicU64::new(0));
+        Arc::new(NamespaceCore { name, id, dynamic, handlers, log_name, recovery, ack_ids })
+    }
+
+    /// Whether sockets of this namespace can be brought back, and events carry an offset.
+    pub(crate) fn recovers(&self) -> bool {
+        self.recovery && !self.handlers.load().without_recovery
     }
 
     /// The counter for acks that clients are asked for: one per namespace, as in Node.
@@ -216,6 +232,34 @@ impl Namespace {
         self.register(|handlers| handlers.any_outgoing.push(listener.clone()))
     }
 
+    /// Decides whether a client that comes back may still be in the rooms it was in. It runs after
+    /// the middlewares, which decide whether it may come in at all; on `Err` the client gets a new
+    /// socket and is told that it was not recovered. A later call replaces it.
+    pub fn recovery_guard<F, Fut>(&self, guard: F) -> &Self
+    where
+        F: Fn(Socket, Vec<Room>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), Refused>> + 'static,
+    {
+        let guard: Arc<RecoveryGuard> =
+            Arc::new(Box::new(move |socket, rooms| Box::pin(guard(socket, rooms))));
+        self.register(|handlers| handlers.recovery_guard = Some(guard.clone()))
+    }
+
+    /// Hears of each socket whose client did not come back in time: only now it is gone for good.
+    /// It runs on a thread of its own and must not block for long.
+    ///
+    /// Not called for a namespace that a client made and that was removed since.
+    pub fn on_expired(&self, listener: impl Fn(&Expired) + Send + Sync + 'static) -> &Self {
+        let listener: ExpiredListener = Arc::new(listener);
+        self.register(|handlers| handlers.expired.push(listener.clone()))
+    }
+
+    /// Switches connection state recovery off for this namespace: a client that comes back gets a
+    /// new socket, and events carry no offset. To be called before clients connect.
+    pub fn without_recovery(&self) -> &Self {
+        self.register(|handlers| handlers.without_recovery = true)
+    }
+
     /// All sockets of the namespace, to be narrowed.
     pub fn broadcast(&self) -> Broadcast {
         Broadcast::new(self.clone())
@@ -242,24 +286,6 @@ impl Namespace {
 
     pub(crate) fn next_ack_id(&self) -> u64 {
         self.core.next_ack_id()
-    }
-
-    /// The one way of every broadcast, whoever asked for it.
-    pub(crate) fn publish(
-        &self,
-        broadcast: Broadcasting,
-        asked: Option<&Asked>,
-    ) -> Result<(), EmitError> {
-        let broadcast = Arc::new(broadcast);
-        let order = self.core.order.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.io.has_room() {
-            return Err(EmitError::Overloaded);
-        }
-        for index in self.io.shard_indices() {
-            self.io.shard(index).push(Op::Broadcast(Arc::clone(&broadcast), asked.cloned()));
-        }
-        drop(order);
-        Ok(())
     }
 }
 

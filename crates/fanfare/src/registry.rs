@@ -14,6 +14,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub(crate) struct Registry {
     names: RwLock<Names>,
     next_id: AtomicU32,
+    /// Whether sockets are brought back, unless it is switched off for a namespace.
+    recovery: bool,
 }
 
 #[derive(Default)]
@@ -44,11 +46,12 @@ struct Dynamic {
 }
 
 impl Registry {
-    pub(crate) fn new(main: &Arc<NamespaceCore>) -> Self {
+    pub(crate) fn new(main: &Arc<NamespaceCore>, recovery: bool) -> Self {
         let mut names = Names::default();
         let entry = Entry { core: main.clone(), users: 0 };
         names.by_name.insert(main.name.as_str().into(), entry);
-        Registry { names: RwLock::new(names), next_id: AtomicU32::new(main.id + 1) }
+        let next_id = AtomicU32::new(main.id + 1);
+        Registry { names: RwLock::new(names), next_id, recovery }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Names> {
@@ -66,7 +69,7 @@ impl Registry {
         handlers: Arc<ArcSwap<Handlers>>,
     ) -> Arc<NamespaceCore> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        NamespaceCore::new(name.clone(), id, dynamic, handlers)
+        NamespaceCore::new(name.clone(), id, dynamic, handlers, self.recovery)
     }
 
     /// The namespace of this name; it is made if it does not exist.
@@ -78,6 +81,11 @@ impl Registry {
         let core = self.make(name, false, Arc::default());
         names.by_name.insert(name.as_str().into(), Entry { core: core.clone(), users: 0 });
         core
+    }
+
+    /// The namespace of this name, if it exists now.
+    pub(crate) fn find(&self, name: &str) -> Option<Arc<NamespaceCore>> {
+        self.read().by_name.get(name).map(|entry| entry.core.clone())
     }
 
     /// Lets clients make namespaces. What is returned carries their listeners; no socket is ever

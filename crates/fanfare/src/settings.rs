@@ -1,5 +1,6 @@
 //! What can be set.
 
+use crate::recorder::Log;
 use socketio::Parser;
 use std::time::Duration;
 
@@ -32,6 +33,11 @@ pub struct Settings {
     pub body_deadline: Duration,
     /// How many sessions may be open. Default: 1 000 000. Further ones are answered 503.
     pub max_sessions: usize,
+    /// Where events are recorded. Default: `None`, nothing is: no history, and no client gets its
+    /// session back.
+    pub log: Option<Log>,
+    /// Connection state recovery; without a log there is none.
+    pub recovery: RecoverySettings,
     /// Threads that own connections. Default: one per core.
     pub shards: usize,
 }
@@ -59,6 +65,37 @@ pub struct OutboxLimits {
     pub max_bytes: usize,
 }
 
+/// Who gets a session back, and how much is sent again.
+#[derive(Debug, Clone, Copy)]
+pub struct RecoverySettings {
+    /// Whether clients get their sessions back. Default: yes. Single namespaces can be left out:
+    /// [`Namespace::without_recovery`](crate::Namespace::without_recovery).
+    pub enabled: bool,
+    /// For how long after its connection was lost a client gets its session back. Default: 24
+    /// hours, as long as the log keeps events: a phone that slept over night misses nothing.
+    pub window: Duration,
+    /// The most events that are sent again. Who missed more is told that it was not recovered, and
+    /// reads the history. Default: 10 000, about what an outbox takes.
+    pub max_events: usize,
+    /// The most bytes of them. Default: 2 MiB, half of what an outbox takes.
+    pub max_bytes: usize,
+    /// The most sessions that wait for their clients; of more, the oldest are given up. Default:
+    /// 500 000, half of what a log's journal takes.
+    pub max_waiting: usize,
+}
+
+impl Default for RecoverySettings {
+    fn default() -> Self {
+        RecoverySettings {
+            enabled: true,
+            window: Duration::from_secs(24 * 3600),
+            max_events: 10_000,
+            max_bytes: 2 << 20,
+            max_waiting: 500_000,
+        }
+    }
+}
+
 impl Default for OutboxLimits {
     fn default() -> Self {
         OutboxLimits { max_events: 16_384, max_bytes: 4 << 20 }
@@ -79,6 +116,8 @@ impl Default for Settings {
             max_running_handlers: 1024,
             body_deadline: Duration::from_secs(20),
             max_sessions: 1_000_000,
+            log: None,
+            recovery: RecoverySettings::default(),
             shards: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }

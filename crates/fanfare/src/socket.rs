@@ -5,10 +5,11 @@ use crate::ack::{self, AckError, Waiting};
 use crate::broadcast::Broadcast;
 use crate::emit::{EmitError, Flags, IntoArgs, IntoRooms};
 use crate::handshake::Handshake;
-use crate::namespace::{Namespace, NamespaceCore};
-use crate::shard::{Op, SessionKey, SocketKey};
+use crate::namespace::{Handlers, Namespace, NamespaceCore};
+use crate::shard::{Broadcasting, Op, SessionKey, SocketKey};
+use bytes::Bytes;
 use engineio::Transport;
-use hub::{JoinError, Room, RoomNameError, SocketId};
+use hub::{JoinError, Room, RoomNameError, SocketId, Target};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use socketio::Args;
@@ -21,7 +22,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Where a socket lives. It never moves.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Home {
     pub(crate) shard: u8,
     pub(crate) session: SessionKey,
@@ -38,8 +39,17 @@ pub(crate) struct SocketCore {
     /// What the client gave as `auth`, as JSON text.
     auth: Option<Box<str>>,
     connected: AtomicBool,
+    recovery: Recovery,
     /// Made when first used: most sockets have none.
     kept: OnceLock<Box<Mutex<Kept>>>,
+}
+
+/// Whether a socket can be brought back, or was.
+#[derive(Debug, Default)]
+struct Recovery {
+    recoverable: bool,
+    recovered: bool,
+    subject: OnceLock<Arc<str>>,
 }
 
 /// What the application keeps with a socket.
@@ -80,7 +90,47 @@ impl Socket {
         auth: Option<Box<str>>,
     ) -> Self {
         let (connected, kept) = (AtomicBool::new(false), OnceLock::new());
-        Socket(Arc::new(SocketCore { id, home, namespace, handshake, auth, connected, kept }))
+        let recovery = Recovery::default();
+        let core =
+            SocketCore { id, home, namespace, handshake, auth, connected, recovery, kept };
+        Socket(Arc::new(core))
+    }
+
+    /// The same before anybody else has it, as one that can be brought back, or that is.
+    pub(crate) fn with_recovery(
+        mut self,
+        recoverable: bool,
+        session: Option<&eventlog::Session>,
+    ) -> Self {
+        if let Some(core) = Arc::get_mut(&mut self.0) {
+            core.recovery.recoverable = recoverable;
+            core.recovery.recovered = session.is_some();
+            let data = session.and_then(|session| serde_json::from_slice(&session.state).ok());
+            if let Some(data) = data {
+                let kept = Kept { data, extensions: Extensions::new() };
+                core.kept = OnceLock::from(Box::new(Mutex::new(kept)));
+            }
+        }
+        self
+    }
+
+    pub(crate) fn home(&self) -> Home {
+        self.0.home
+    }
+
+    /// Whether the client can get this socket back after it lost its connection.
+    pub(crate) fn is_recoverable(&self) -> bool {
+        self.0.recovery.recoverable
+    }
+
+    /// What of the application's is journalled with the socket: its data, as JSON.
+    pub(crate) fn kept_state(&self) -> Bytes {
+        let Some(kept) = self.0.kept.get() else { return Bytes::new() };
+        let kept = lock(kept);
+        if kept.data.as_object().is_some_and(serde_json::Map::is_empty) {
+            return Bytes::new();
+        }
+        Bytes::from(kept.data.to_string())
     }
 
     /// The public id: 20 characters, new for each connection to a namespace. It names the
@@ -117,6 +167,25 @@ impl Socket {
         serde_json::from_str(self.0.auth.as_deref().unwrap_or("{}"))
     }
 
+    /// Whether the client came back to this socket: its id, rooms and data are those of before, and
+    /// what it missed was sent. False for a new socket, which has to be put into its rooms.
+    #[must_use]
+    pub fn recovered(&self) -> bool {
+        self.0.recovery.recovered
+    }
+
+    /// Who the client is, if a middleware has said so.
+    #[must_use]
+    pub fn subject(&self) -> Option<Arc<str>> {
+        self.0.recovery.subject.get().cloned()
+    }
+
+    /// Says who the client is, as a middleware found out. A client gets its socket back only as
+    /// the same subject. To be called in a middleware, once; later calls change nothing.
+    pub fn set_subject(&self, subject: impl Into<Arc<str>>) {
+        let _ = self.0.recovery.subject.set(subject.into());
+    }
+
     /// Whether the socket is connected: false in a middleware, and once it is gone.
     #[must_use]
     pub fn is_connected(&self) -> bool {
@@ -150,7 +219,7 @@ impl Socket {
     }
 
     fn push(&self, op: Op) {
-        self.io().shard(self.shard()).push(op);
+        self.io().push(self.shard(), op);
     }
 
     /// Sends an event to this socket.
@@ -175,8 +244,15 @@ impl Socket {
         if !self.is_connected() {
             return Err(EmitError::NotConnected);
         }
-        self.has_room()?;
         let args = args.into_args()?;
+        if self.core().recovers() {
+            // Through the log as any other; what this socket cannot be given again is not kept.
+            let target = Target::room(self.id().room());
+            let broadcast = Broadcasting::event(self.namespace(), target, event, args, flags)?;
+            let kept = Broadcasting { kept: self.is_recoverable(), ..broadcast };
+            return self.io().publish(kept, None);
+        }
+        self.has_room()?;
         let op = Op::emit(self, event, args, flags, None)?;
         self.push(op);
         Ok(())
@@ -302,6 +378,10 @@ impl Socket {
     pub fn set_data(&self, data: impl Into<Value>) {
         let data = data.into();
         self.kept().data = data;
+        if self.is_recoverable() && self.is_connected() {
+            let key = self.key();
+            self.push(Op::run(move |shard| shard.journal(key)));
+        }
     }
 
     /// Keeps a value of the application with the socket, one per type.
@@ -326,6 +406,38 @@ impl Socket {
 
 fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
     kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A socket whose client did not come back in time.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Expired {
+    /// Its id.
+    pub id: SocketId,
+    /// Its namespace.
+    pub namespace: Arc<str>,
+    /// Who its client was, if that was said.
+    pub subject: Option<Arc<str>>,
+    /// The rooms it was in, but its own.
+    pub rooms: Vec<Room>,
+    /// The data kept with it.
+    pub data: Value,
+}
+
+impl Expired {
+    /// What is told of a journalled session, and to whom.
+    pub(crate) fn of(io: &Io, session: &eventlog::Session) -> Option<(Expired, Arc<Handlers>)> {
+        let core = io.find(&session.namespace)?;
+        let rooms = session.rooms.iter().filter_map(|room| Room::new(&room.name).ok());
+        let expired = Expired {
+            id: SocketId::parse(&session.socket).ok()?,
+            namespace: session.namespace.clone(),
+            subject: session.subject.clone(),
+            rooms: rooms.collect(),
+            data: serde_json::from_slice(&session.state).unwrap_or(Kept::default().data),
+        };
+        Some((expired, core.handlers.load_full()))
+    }
 }
 
 /// What a node tells about one of its sockets.

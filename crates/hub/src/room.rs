@@ -61,6 +61,12 @@ impl Room {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The name as a text to share.
+    #[must_use]
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
 }
 
 /// The socket's own room.

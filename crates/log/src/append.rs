@@ -96,7 +96,11 @@ pub enum Health {
     Closed,
 }
 
-/// Is called once with the answer, on the thread that wrote: it must be quick and must not block.
+/// Is called once with the answer, on the thread that wrote: it must be quick, and must neither block
+/// nor ask the log for another change. Answers come in the order in which the changes were asked
+/// for, but for what is refused before it is queued.
+///
+/// A batch without a record changes nothing: it is answered when all before it were.
 pub type Done<T> = Box<dyn FnOnce(T) + Send>;
 
 /// The most records of one batch.

@@ -19,6 +19,9 @@ pub struct MemoryLog {
     settings: Settings,
     state: Mutex<State>,
     watchers: Watchers,
+    /// Held while something is changed and answered: answers come in the order of the changes,
+    /// as from a log with one writer.
+    turn: Mutex<()>,
 }
 
 struct State {
@@ -48,7 +51,11 @@ impl MemoryLog {
     /// When the system has no randomness for the epoch.
     pub fn new(settings: Settings) -> Result<Self, getrandom::Error> {
         let state = Mutex::new(State::new(Epoch::random()?));
-        Ok(Self { settings, state, watchers: Watchers::default() })
+        Ok(Self { settings, state, watchers: Watchers::default(), turn: Mutex::new(()) })
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -200,6 +207,7 @@ impl EventLog for MemoryLog {
         if let Err(fault) = check_batch(&records, durability, self.strongest()) {
             return done(Err(fault));
         }
+        let _turn = self.turn();
         let mut state = self.state();
         let before = state.head;
         let appended = records.into_iter().map(|record| state.append(record, &self.settings));
@@ -238,6 +246,7 @@ impl EventLog for MemoryLog {
     }
 
     fn trim(&self, now_ms: u64, done: Done<Result<u64, AppendError>>) {
+        let _turn = self.turn();
         let trimmed = self.state().trim(&self.settings, now_ms);
         done(Ok(trimmed));
     }
@@ -249,12 +258,14 @@ impl EventLog for MemoryLog {
                 return done(Err(AppendError::Refused(crate::Refusal::Store(fault.to_string()))));
             }
         };
+        let _turn = self.turn();
         *self.state() = State::new(epoch);
         self.watchers.call(Position { epoch, sequence: 0 });
         done(Ok(epoch));
     }
 
     fn put_session(&self, session: Session, done: Done<Result<(), SessionError>>) {
+        let _turn = self.turn();
         let answer = session.check().and_then(|()| {
             let mut state = self.state();
             match state.sessions.get(&session.key) {
@@ -273,6 +284,7 @@ impl EventLog for MemoryLog {
     }
 
     fn remove_session(&self, key: SessionKey, fence: u64, done: Done<Result<bool, SessionError>>) {
+        let _turn = self.turn();
         let mut state = self.state();
         let answer = match state.sessions.get(&key) {
             None => Ok(false),

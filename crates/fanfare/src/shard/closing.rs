@@ -1,5 +1,6 @@
 //! The end of sockets and sessions.
 
+use super::journal::Journal;
 use super::members::all_rooms;
 use super::session::{Session, Slot, Standing};
 use super::{SessionKey, Shard, SocketKey};
@@ -8,6 +9,15 @@ use crate::disconnect::{Disconnect, DisconnectReason};
 use crate::socket::Socket;
 use std::rc::Rc;
 use std::time::Instant;
+
+/// A socket that was taken out of everything.
+struct Removed {
+    socket: Socket,
+    rooms: Vec<hub::Room>,
+    /// Whether it was connected, and not still on its way in.
+    connected: bool,
+    journal: Option<Box<Journal>>,
+}
 
 impl Shard {
     /// Disconnects a socket; with `close`, the client's whole connection.
@@ -25,11 +35,11 @@ impl Shard {
 
     /// Makes a socket leave its namespace and tells the client.
     pub(crate) fn leave_namespace(self: &Rc<Self>, key: SocketKey, reason: DisconnectReason) {
-        let Some(socket) = self.remove_socket(key) else { return };
+        let Some(removed) = self.remove_socket(key) else { return };
         {
             let mut state = self.state.borrow_mut();
-            let name = &socket.0.core().name;
-            let session_key = socket.0.session_key();
+            let name = &removed.socket.core().name;
+            let session_key = removed.socket.session_key();
             if let Some(session) = state.sessions.get_mut(session_key) {
                 session.connection.left(name);
             }
@@ -37,14 +47,14 @@ impl Shard {
             state.queue(session_key, packet, None);
         }
         self.wake();
-        self.announce(socket, reason);
+        self.announce(removed, reason);
     }
 
     /// The client left a namespace.
     pub(crate) fn client_left(self: &Rc<Self>, key: SocketKey) {
         self.catch_up(); // what its listeners did before comes before
-        if let Some(socket) = self.remove_socket(key) {
-            self.announce(socket, DisconnectReason::ClientNamespaceDisconnect);
+        if let Some(removed) = self.remove_socket(key) {
+            self.announce(removed, DisconnectReason::ClientNamespaceDisconnect);
         }
     }
 
@@ -60,7 +70,7 @@ impl Shard {
         session.ending = Some(reason);
         session.deaf = true;
         session.connect_by = None;
-        if reason == DisconnectReason::SlowClient {
+        if reason.is_abrupt() {
             // What it does not take it need not get: the client is told by the broken connection.
             session.outbox.clear();
             session.protocol.close(Instant::now(), &self.io.settings().engine, true);
@@ -125,7 +135,7 @@ impl Shard {
 
     /// Ends what carries a session.
     fn let_go(session: &Session, reason: DisconnectReason) {
-        let broken = matches!(reason, DisconnectReason::SlowClient | DisconnectReason::PingTimeout);
+        let broken = reason.is_abrupt() || reason == DisconnectReason::PingTimeout;
         for link in session.link.iter().chain(&session.probe) {
             if broken {
                 link.drop_now();
@@ -138,8 +148,8 @@ impl Shard {
 
     fn end_sockets(self: &Rc<Self>, session: SessionKey, reason: DisconnectReason) {
         for key in self.sockets_of_session(session) {
-            if let Some(socket) = self.remove_socket(key) {
-                self.announce(socket, reason);
+            if let Some(removed) = self.remove_socket(key) {
+                self.announce(removed, reason);
             }
         }
     }
@@ -150,11 +160,14 @@ impl Shard {
     }
 
     /// Takes a socket out of everything. Acks it owes will not come.
-    fn remove_socket(&self, key: SocketKey) -> Option<(Socket, Vec<hub::Room>, bool)> {
+    fn remove_socket(&self, key: SocketKey) -> Option<Removed> {
         let mut guard = self.state.borrow_mut();
         let state = &mut *guard;
         state.seal();
-        let Slot { socket, standing, waiting } = state.sockets.remove(key)?;
+        let Slot { socket, standing, waiting, mut journal } = state.sockets.remove(key)?;
+        if let Some(journal) = &mut journal {
+            state.release(socket.session_key(), journal);
+        }
         socket.set_connected(false);
         drop(waiting); // who waits for an ack finds the socket disconnected
         if let Some(session) = state.sessions.get_mut(socket.session_key()) {
@@ -174,18 +187,21 @@ impl Shard {
         } else {
             false
         };
-        Some((socket, rooms, connected))
+        Some(Removed { socket, rooms, connected, journal })
     }
 
     /// Tells the application that a socket is gone.
     fn announce(
         self: &Rc<Self>,
-        (socket, rooms, connected): (Socket, Vec<hub::Room>, bool),
+        Removed { socket, rooms, connected, journal }: Removed,
         reason: DisconnectReason,
     ) {
         self.io.left(socket.core());
         if !connected {
             return;
+        }
+        if let Some(journal) = journal {
+            self.give_up(&socket, &journal, reason);
         }
         Counters::add(&self.io.inner().counters.sockets_disconnected, 1);
         let handlers = socket.core().handlers.load_full();

@@ -1,14 +1,19 @@
 //! A client enters a namespace.
 
+use super::recover::Recovered;
 use super::session::{Slot, Standing};
-use super::{Op, Seat, SessionKey, Shard, SocketKey};
+use super::{Op, Seat, SessionKey, Shard, SocketKey, State};
 use crate::counters::Counters;
-use crate::handler::Refused;
+use crate::handler::{Refused, Task};
 use crate::namespace::Namespace;
+use crate::recovery::{self, Wanted};
 use crate::socket::{Home, Socket};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::FutureExt;
-use hub::{Hub, SocketId};
+use hub::SocketId;
 use socketio::{ConnectError, Encoded, Parser, Version};
+use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,9 +28,10 @@ impl Shard {
         session: SessionKey,
         name: socketio::Namespace,
         auth: Option<Box<str>>,
+        wanted: Option<Wanted>,
     ) {
         let shard = self.clone();
-        let mut entering = Box::pin(async move { shard.admit(session, &name, auth).await });
+        let mut entering = Box::pin(async move { shard.admit(session, &name, auth, wanted).await });
         // Without middlewares that wait, the client is in before its next packet is read.
         if entering.as_mut().now_or_never().is_none() {
             tokio::task::spawn_local(entering);
@@ -37,6 +43,7 @@ impl Shard {
         session: SessionKey,
         name: &socketio::Namespace,
         auth: Option<Box<str>>,
+        wanted: Option<Wanted>,
     ) {
         let found = AssertUnwindSafe(self.io.enter(name, auth.as_deref())).catch_unwind().await;
         let namespace = match found {
@@ -52,10 +59,53 @@ impl Shard {
                 return self.refuse(session, name, &Refused::new("Internal error"));
             }
         };
+        if let Some(socket) = self.connect(session, namespace, auth, wanted).await {
+            self.welcome(&socket);
+        }
+    }
+
+    /// Connects a client to a namespace: to its old socket, or to a new one. `None` if it was
+    /// refused, or is gone.
+    async fn connect(
+        self: &Rc<Self>,
+        session: SessionKey,
+        namespace: Namespace,
+        auth: Option<Box<str>>,
+        wanted: Option<Wanted>,
+    ) -> Option<Socket> {
+        if let Some(wanted) = wanted.filter(|_| namespace.core().recovers()) {
+            let counters = &self.io.inner().counters;
+            match self.recover(session, &namespace, auth.clone(), &wanted).await {
+                Ok(Recovered::Connected(socket)) => {
+                    Counters::add(&counters.sessions_recovered, 1);
+                    return Some(socket);
+                }
+                Ok(Recovered::Ended) => return None,
+                Err(why) => {
+                    tracing::debug!(%why, "a client was not given its session back");
+                    counters.not_recovered(why.name());
+                }
+            }
+        }
         let core = namespace.core().clone();
-        let Some(socket) = self.reserve(session, namespace, auth) else {
-            return self.io.left(&core);
+        let Some(socket) = self.reserve(session, namespace, auth, None) else {
+            self.io.left(&core);
+            return None;
         };
+        if self.refused_by_middleware(session, &socket).await {
+            return None;
+        }
+        self.catch_up();
+        self.settle(&socket).then_some(socket)
+    }
+
+    /// Asks the middlewares whether a client may come in; tells it if not.
+    pub(super) async fn refused_by_middleware(
+        self: &Rc<Self>,
+        session: SessionKey,
+        socket: &Socket,
+    ) -> bool {
+        let core = socket.core();
         for middleware in &core.handlers.load_full().middlewares {
             let decision = AssertUnwindSafe(async { middleware(socket.clone()).await });
             let refused = match decision.catch_unwind().await {
@@ -68,15 +118,39 @@ impl Shard {
             };
             self.io.inner().counters.rejected("namespace_refused");
             if self.release(socket.key()) {
-                self.refuse(session, name, &refused);
+                self.io.left(core);
+                self.refuse(session, &core.name, &refused);
             }
-            return;
+            return true;
         }
-        self.catch_up();
-        if self.settle(&socket) {
-            for handler in &core.handlers.load_full().connect {
-                self.start(&socket, || Some(handler(socket.clone())));
-            }
+        false
+    }
+
+    /// Runs what the application does for a socket that connected.
+    fn welcome(self: &Rc<Self>, socket: &Socket) {
+        let handlers = socket.core().handlers.load_full();
+        // One more than there are, so that it is not over before the last was started.
+        let unfinished = Rc::new(Cell::new(handlers.connect.len() + 1));
+        for handler in &handlers.connect {
+            let (shard, key, unfinished) = (self.clone(), socket.key(), unfinished.clone());
+            self.start(socket, || {
+                let handled = handler(socket.clone());
+                Some(Box::pin(async move {
+                    handled.await;
+                    shard.welcomed(key, &unfinished);
+                }) as Task)
+            });
+        }
+        self.welcomed(socket.key(), &unfinished);
+    }
+
+    /// One of those who welcome a socket has finished. With the last one it can be brought back:
+    /// before, a killed server would forget what they still had to do.
+    fn welcomed(self: &Rc<Self>, key: SocketKey, unfinished: &Cell<usize>) {
+        unfinished.set(unfinished.get().saturating_sub(1));
+        if unfinished.get() == 0 {
+            // Behind the rooms they asked for.
+            self.in_order(move |shard| shard.journal_first(key));
         }
     }
 
@@ -85,37 +159,41 @@ impl Shard {
         self.io.shard(self.index).push(Op::run(act));
     }
 
-    /// Makes the socket, which is not connected yet. `None` if the session is gone.
-    fn reserve(
+    /// Makes the socket, which is not connected yet: the one of a session that comes back, or a
+    /// new one. `None` if the client is gone.
+    pub(super) fn reserve(
         &self,
         session: SessionKey,
         namespace: Namespace,
         auth: Option<Box<str>>,
+        recovered: Option<&eventlog::Session>,
     ) -> Option<Socket> {
         let mut guard = self.state.borrow_mut();
         let state = &mut *guard;
         let owner = state.sessions.get_mut(session)?;
-        let mut random = [0; 12];
-        if let Err(error) = getrandom::fill(&mut random) {
-            tracing::error!(%error, "the system has no random bytes");
-            return None;
-        }
-        let id = SocketId::new(random, NEXT_SOCKET.fetch_add(1, Ordering::Relaxed));
+        let id = match recovered.and_then(recovery::socket_id) {
+            Some(id) => id,
+            None => SocketId::new(random()?, NEXT_SOCKET.fetch_add(1, Ordering::Relaxed)),
+        };
         let handshake = owner.handshake.clone();
+        let recoverable =
+            namespace.core().recovers() && owner.connection.version() != Version::V2;
         let key = state.sockets.insert_with_key(|key| {
             let home = Home { shard: self.index, session, socket: key };
             let socket = Socket::new(id, home, namespace, handshake, auth);
-            Slot { socket, standing: Standing::Entering(Vec::new()), waiting: None }
+            let socket = socket.with_recovery(recoverable, recovered);
+            let standing = Standing::Entering(Vec::new());
+            Slot { socket, standing, waiting: None, journal: None }
         });
         owner.sockets.push(key);
         state.sockets.get(key).map(|slot| slot.socket.clone())
     }
 
-    /// Takes back a socket that was not let in. Says whether it was still there.
-    fn release(&self, key: SocketKey) -> bool {
+    /// Takes back a socket that was not let in. Says whether it was still there: if not, it was
+    /// ended with its session.
+    pub(super) fn release(&self, key: SocketKey) -> bool {
         let mut state = self.state.borrow_mut();
         let Some(slot) = state.sockets.remove(key) else { return false };
-        self.io.left(slot.socket.core());
         if let Some(session) = state.sessions.get_mut(slot.socket.session_key()) {
             session.sockets.retain(|socket| *socket != key);
         }
@@ -128,37 +206,59 @@ impl Shard {
         let state = &mut *guard;
         state.seal();
         let (key, session_key) = (socket.key(), socket.session_key());
-        let Some(session) = state.sessions.get_mut(session_key) else { return false };
-        let Some(slot) = state.sockets.get_mut(key) else { return false };
-        let max_rooms = self.io.settings().max_rooms;
-        let hub = state.hubs.entry(socket.core().id).or_insert_with(|| Hub::new(max_rooms));
-        let seat = Seat { session: session_key, socket: key };
-        let member = match hub.insert(socket.id(), seat) {
+        if !state.sessions.contains_key(session_key) || !state.sockets.contains_key(key) {
+            return false;
+        }
+        let hub = state.hub(socket.core().id, self.io.settings().max_rooms);
+        let member = match hub.insert(socket.id(), Seat { session: session_key, socket: key }) {
             Ok(member) => member,
             Err(error) => {
                 tracing::error!(%error, "a new socket's id is in use");
                 return false;
             }
         };
+        let Some(slot) = state.sockets.get_mut(key) else { return false };
         let standing = std::mem::replace(&mut slot.standing, Standing::Connected(member));
-        if let Standing::Entering(rooms) = standing {
-            for room in &rooms {
+        if let Some(hub) = state.hubs.get_mut(&socket.core().id) {
+            for room in standing.rooms() {
                 // The limit was checked when they were asked for.
                 let _ = hub.join(member, room);
             }
         }
-        session.connection.accepted(&socket.core().name);
-        session.connect_by = None;
-        let version = session.connection.version();
-        let (parser, id) = (self.io.settings().parser, socket.id());
-        let name = &socket.core().name;
-        let answer = socketio::encode_connect(parser, version, name, id.as_str(), None);
-        state.queue(session_key, answer, None);
-        socket.set_connected(true);
-        Counters::add(&self.io.inner().counters.sockets_connected, 1);
+        let pid = self.new_pid(socket);
+        if let (Some(pid), Some(recorder)) = (&pid, &self.io.inner().recorder) {
+            let journal = self.new_journal(recorder, state, standing.rooms(), pid);
+            if let Some(slot) = state.sockets.get_mut(key) {
+                slot.journal = Some(Box::new(journal));
+            }
+        }
+        self.answer_connected(state, socket, pid.as_deref());
         drop(guard);
         self.wake();
         true
+    }
+
+    /// Tells the client that it is connected.
+    pub(super) fn answer_connected(&self, state: &mut State, socket: &Socket, pid: Option<&str>) {
+        let (session_key, name) = (socket.session_key(), &socket.core().name);
+        let Some(session) = state.sessions.get_mut(session_key) else { return };
+        session.connection.accepted(name);
+        session.connect_by = None;
+        let version = session.connection.version();
+        let (parser, id) = (self.io.settings().parser, socket.id());
+        let answer = socketio::encode_connect(parser, version, name, id.as_str(), pid);
+        state.queue(session_key, answer, None);
+        socket.set_connected(true);
+        Counters::add(&self.io.inner().counters.sockets_connected, 1);
+    }
+
+    /// The secret by which a client gets its socket back. 192 bits: it cannot be guessed.
+    fn new_pid(&self, socket: &Socket) -> Option<String> {
+        if !socket.is_recoverable() {
+            return None;
+        }
+        let random: [u8; 24] = random()?;
+        Some(URL_SAFE_NO_PAD.encode(random))
     }
 
     fn refuse(self: &Rc<Self>, key: SessionKey, name: &socketio::Namespace, refused: &Refused) {
@@ -189,5 +289,16 @@ impl Shard {
         state.queue(key, packet, None);
         drop(state);
         self.wake();
+    }
+}
+
+fn random<const N: usize>() -> Option<[u8; N]> {
+    let mut random = [0; N];
+    match getrandom::fill(&mut random) {
+        Ok(()) => Some(random),
+        Err(error) => {
+            tracing::error!(%error, "the system has no random bytes");
+            None
+        }
     }
 }

@@ -85,10 +85,13 @@ impl Shard {
         if let Some(asked) = asked {
             state.expect_acks(broadcast, &asked);
         }
-        let overheard = broadcast.event.as_ref().map(|event| (event, state.sockets_of(broadcast)));
+        if let Some(sequence) = broadcast.sequence {
+            state.shown = sequence;
+        }
+        let overheard = broadcast.overheard.then(|| state.sockets_of(broadcast));
         drop(guard);
-        if let Some((event, sockets)) = overheard {
-            let handlers = broadcast.core.handlers.load();
+        if let Some(sockets) = overheard {
+            let (handlers, event) = (broadcast.core.handlers.load(), broadcast.packet.event());
             for socket in &sockets {
                 self.start(socket, || {
                     handlers.any_outgoing.iter().for_each(|listener| listener(socket, event));
@@ -165,7 +168,7 @@ impl Shard {
         guard.seal(); // what is written now is not appended to
         let Some(session) = guard.sessions.get_mut(key) else { return };
         session.dirty = false;
-        let written = session.write();
+        let written = if session.held > 0 { Written::Blocked } else { session.write() };
         let too_much = written == Written::Blocked && {
             let limits = self.io.settings().outbox;
             let Backlog { events, bytes } = session.outbox.backlog();

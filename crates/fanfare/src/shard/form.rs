@@ -1,12 +1,13 @@
 //! How one encoded packet looks on each kind of connection.
 
+use crate::namespace::Event;
 use bytes::{BufMut, Bytes, BytesMut};
 use engineio::Revision;
 use engineio::packet;
 use engineio::payload::{Piece, SEPARATOR};
-use socketio::Encoded;
+use socketio::{Encoded, Parser};
 use std::cell::RefCell;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use websocket::Opcode;
 use websocket::deflate::{Deflater, Settings as DeflateSettings};
 use websocket::frame;
@@ -59,6 +60,13 @@ impl Form {
 
     fn index(self) -> usize {
         self as usize
+    }
+
+    fn revision(self) -> Revision {
+        match self {
+            Form::Plain | Form::Deflated | Form::Base64 => Revision::V4,
+            Form::V3 | Form::V3Base64 => Revision::V3,
+        }
     }
 
     /// Appends the packet's frames.
@@ -134,27 +142,81 @@ pub(crate) fn size_of(packet: &Encoded) -> usize {
     }
 }
 
-/// A packet for many receivers: encoded at most once per form, by whoever needs it first.
+/// An event for many receivers: encoded at most once per form, by whoever needs it first.
 #[derive(Debug)]
 pub(crate) struct SharedPacket {
-    packet: Encoded,
+    parser: Parser,
+    namespace: socketio::Namespace,
+    event: Event,
+    ack: Option<u64>,
     /// Messages of at least this many bytes are compressed for those who agreed on it.
     compress: Option<usize>,
+    /// The position a client that sees this event has reached: the last argument for clients of
+    /// Engine.IO 4.
+    offset: Option<Arc<str>>,
+    current: OnceLock<Encoded>,
+    /// For clients of Engine.IO 3, where it differs.
+    legacy: OnceLock<Encoded>,
     forms: [OnceLock<Bytes>; Form::COUNT],
     /// As part of an Engine.IO 4 payload.
     piece: OnceLock<String>,
 }
 
+/// What an event has beside its name, arguments and offset: types, brackets, quotes, header.
+const PACKET_BYTES: usize = 10;
+
 impl SharedPacket {
-    pub(crate) fn new(packet: Encoded, compress: Option<usize>) -> Self {
-        SharedPacket { packet, compress, forms: Default::default(), piece: OnceLock::new() }
+    pub(crate) fn new(
+        parser: Parser,
+        namespace: socketio::Namespace,
+        event: Event,
+        ack: Option<u64>,
+        compress: Option<usize>,
+    ) -> Self {
+        SharedPacket {
+            parser,
+            namespace,
+            event,
+            ack,
+            compress,
+            offset: None,
+            current: OnceLock::new(),
+            legacy: OnceLock::new(),
+            forms: Default::default(),
+            piece: OnceLock::new(),
+        }
+    }
+
+    /// What is sent.
+    pub(crate) fn event(&self) -> &Event {
+        &self.event
+    }
+
+    /// Gives the event its offset. To be called before anything is encoded.
+    pub(crate) fn set_offset(&mut self, offset: Arc<str>) {
+        self.offset = Some(offset);
+    }
+
+    /// The packet for clients of one revision.
+    fn packet(&self, revision: Revision) -> &Encoded {
+        let encode = |offset| {
+            let Event { name, args } = &self.event;
+            let (namespace, ack) = (&self.namespace, self.ack);
+            let event = socketio::Event { namespace, name, args, ack, offset };
+            socketio::encode_event(self.parser, &event)
+        };
+        match (&self.offset, revision) {
+            (Some(_), Revision::V3) => self.legacy.get_or_init(|| encode(None)),
+            (offset, _) => self.current.get_or_init(|| encode(offset.as_deref())),
+        }
     }
 
     /// The packet's frames.
     pub(crate) fn frames(&self, form: Form) -> Bytes {
         let encode = || {
-            let mut out = BytesMut::with_capacity(size_of(&self.packet) + 16);
-            form.write(&self.packet, self.compress, &mut out);
+            let packet = self.packet(form.revision());
+            let mut out = BytesMut::with_capacity(size_of(packet) + 16);
+            form.write(packet, self.compress, &mut out);
             out.freeze()
         };
         match self.forms.get(form.index()) {
@@ -163,23 +225,26 @@ impl SharedPacket {
         }
     }
 
+    /// About how many bytes it takes, whatever its form.
     pub(crate) fn size(&self) -> usize {
-        size_of(&self.packet)
+        let offset = self.offset.as_ref().map_or(0, |offset| offset.len() + 3);
+        self.event.name.as_str().len() + self.event.args.byte_len() + offset + PACKET_BYTES
     }
 
     /// Adds the packet to a polling payload.
     pub(crate) fn collect<'a>(&'a self, revision: Revision, pieces: &mut Vec<OwnedPiece<'a>>) {
+        let packet = self.packet(revision);
         match revision {
             Revision::V4 => {
                 let piece = self.piece.get_or_init(|| {
                     let mut own = Vec::new();
-                    collect(&self.packet, &mut own);
+                    collect(packet, &mut own);
                     let joined: Vec<String> = own.iter().map(OwnedPiece::to_v4).collect();
                     joined.join(SEPARATOR.encode_utf8(&mut [0; 4]))
                 });
                 pieces.push(OwnedPiece::Encoded(piece));
             }
-            Revision::V3 => collect(&self.packet, pieces),
+            Revision::V3 => collect(packet, pieces),
         }
     }
 }

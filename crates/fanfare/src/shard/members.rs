@@ -1,5 +1,6 @@
 //! Who is in which room.
 
+use super::journal::Joined;
 use super::session::Standing;
 use super::{Seat, Shard, SocketKey};
 use crate::namespace::NamespaceCore;
@@ -9,9 +10,22 @@ use serde_json::Value;
 use std::rc::Rc;
 
 impl Shard {
-    /// Puts a socket into rooms: all of them, or as many as the limit allows.
-    pub(crate) fn join(&self, socket: SocketKey, rooms: &[Room]) -> Result<(), JoinError> {
-        let mut state = self.state.borrow_mut();
+    /// Puts a socket into rooms: all of them, or as many as the limit allows. `told` hears of it
+    /// when it is as safe as the socket.
+    pub(crate) fn join(self: &Rc<Self>, socket: SocketKey, rooms: &[Room], told: Option<Joined>) {
+        match self.enter_rooms(socket, rooms) {
+            Ok(()) => self.journal_rooms(socket, told),
+            Err(error) => match told {
+                // Nobody may be interested in the outcome.
+                Some(told) => drop(told.send(Err(error))),
+                None => tracing::debug!(%error, "a socket could not join"),
+            },
+        }
+    }
+
+    fn enter_rooms(&self, socket: SocketKey, rooms: &[Room]) -> Result<(), JoinError> {
+        let mut guard = self.state.borrow_mut();
+        let state = &mut *guard;
         state.seal();
         let slot = state.sockets.get_mut(socket).ok_or(JoinError::UnknownMember)?;
         let (id, max_rooms) = (slot.socket.core().id, self.io.settings().max_rooms);
@@ -19,7 +33,14 @@ impl Shard {
             Standing::Connected(member) => {
                 let member = *member;
                 let hub = state.hubs.get_mut(&id).ok_or(JoinError::UnknownMember)?;
-                rooms.iter().try_for_each(|room| hub.join(member, room).map(drop))
+                let mut entered = 0;
+                let outcome = rooms.iter().try_for_each(|room| {
+                    hub.join(member, room)?;
+                    entered += 1;
+                    Ok(())
+                });
+                state.note_joined(socket, rooms.get(..entered).unwrap_or_default());
+                outcome
             }
             Standing::Entering(waiting) => {
                 if waiting.len() + rooms.len() > max_rooms as usize {
@@ -31,8 +52,14 @@ impl Shard {
         }
     }
 
-    pub(crate) fn leave(&self, socket: SocketKey, rooms: &[Room]) {
-        let mut state = self.state.borrow_mut();
+    pub(crate) fn leave(self: &Rc<Self>, socket: SocketKey, rooms: &[Room]) {
+        self.leave_rooms(socket, rooms);
+        self.journal_rooms(socket, None);
+    }
+
+    fn leave_rooms(&self, socket: SocketKey, rooms: &[Room]) {
+        let mut guard = self.state.borrow_mut();
+        let state = &mut *guard;
         state.seal();
         let Some(slot) = state.sockets.get_mut(socket) else { return };
         let id = slot.socket.core().id;
@@ -43,6 +70,7 @@ impl Shard {
                 for room in rooms {
                     hub.leave(member, room);
                 }
+                state.note_left(socket, rooms);
             }
             Standing::Entering(waiting) => waiting.retain(|room| !rooms.contains(room)),
         }
@@ -78,15 +106,23 @@ impl Shard {
         seats
     }
 
-    pub(crate) fn join_targets(&self, core: &NamespaceCore, target: &Target, rooms: &[Room]) {
+    pub(crate) fn join_targets(
+        self: &Rc<Self>,
+        core: &NamespaceCore,
+        target: &Target,
+        rooms: &[Room],
+    ) {
         for seat in self.targets(core, target) {
-            if let Err(error) = self.join(seat.socket, rooms) {
-                tracing::debug!(%error, "a socket could not join");
-            }
+            self.join(seat.socket, rooms, None);
         }
     }
 
-    pub(crate) fn leave_targets(&self, core: &NamespaceCore, target: &Target, rooms: &[Room]) {
+    pub(crate) fn leave_targets(
+        self: &Rc<Self>,
+        core: &NamespaceCore,
+        target: &Target,
+        rooms: &[Room],
+    ) {
         for seat in self.targets(core, target) {
             self.leave(seat.socket, rooms);
         }

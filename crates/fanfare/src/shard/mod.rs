@@ -14,12 +14,14 @@ mod connect;
 mod deliver;
 mod form;
 mod inbox;
+mod journal;
 mod members;
 mod ops;
 mod outbox;
 mod polling;
 mod protocol;
 mod receive;
+mod recover;
 mod run;
 mod session;
 mod tasks;
@@ -38,6 +40,7 @@ use crate::disconnect::DisconnectReason;
 use engineio::Sid;
 use hashbrown::HashMap;
 use hub::Hub;
+use recover::{Replays, Turns};
 use run::Run;
 use session::{Session, Slot};
 use slotmap::SlotMap;
@@ -67,6 +70,11 @@ pub(crate) struct State {
     dirty: Vec<SessionKey>,
     open: Option<OpenRun>,
     timers: DelayQueue<SessionKey>,
+    /// How far the log is shown to this shard's sockets.
+    shown: u64,
+    /// Sockets whose changes the journal did not take.
+    unjournalled: Vec<SocketKey>,
+    replays: Replays,
 }
 
 /// The run that further events may still be joined to.
@@ -91,10 +99,18 @@ pub(crate) struct Shard {
     /// An empty list whose capacity is used again.
     spare: Cell<Vec<Op>>,
     stopped: Cell<bool>,
+    turns: RefCell<Turns>,
 }
 
 /// Bytes one read may take: a burst of small messages, or a good part of a large one.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+impl State {
+    /// The sockets of a namespace.
+    fn hub(&mut self, namespace: u32, max_rooms: u32) -> &mut Hub<Seat> {
+        self.hubs.entry(namespace).or_insert_with(|| Hub::new(max_rooms))
+    }
+}
 
 impl Shard {
     /// Makes the shard's loop run once more: something was put into an outbox.
@@ -115,6 +131,7 @@ impl Shard {
     /// One tick: operations, deadlines, writing.
     fn tick(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.io.shard(self.index).listen(cx.waker());
+        self.next_turns();
         self.catch_up();
         self.expire(cx);
         self.flush();
@@ -145,10 +162,7 @@ impl Shard {
             Op::Packet { socket, packet, flags } => self.send(socket, packet, flags),
             Op::Ask { socket, packet, id, waiting } => self.ask(socket, packet, id, waiting),
             Op::ForgetAck { socket, id } => self.forget_ack(socket, id),
-            Op::Join { socket, rooms, done } => {
-                // Nobody may be interested in the outcome.
-                let _ = done.send(self.join(socket, &rooms));
-            }
+            Op::Join { socket, rooms, done } => self.join(socket, &rooms, Some(done)),
             Op::Leave { socket, rooms } => self.leave(socket, &rooms),
             Op::Disconnect { socket, close } => self.disconnect(socket, close),
             Op::Run(run) => run(self),
@@ -171,6 +185,7 @@ pub(crate) fn start(io: &Io, index: u8) -> std::io::Result<()> {
     let (started, outcome) = std::sync::mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name(format!("fanfare-{index}"));
     thread.spawn(move || {
+        crate::recorder::set_origin(index);
         // Dropped last, and also if the thread panics.
         let _end = End(io.shard(index).clone());
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -208,6 +223,9 @@ async fn run(io: Io, index: u8) {
         dirty: Vec::new(),
         open: None,
         timers: DelayQueue::new(),
+        shown: io.shown_at_start(),
+        unjournalled: Vec::new(),
+        replays: Replays::default(),
     };
     let frame_limits = websocket::Limits {
         max_message_bytes: io.settings().engine.max_payload_bytes,
@@ -222,6 +240,7 @@ async fn run(io: Io, index: u8) {
         catching_up: Cell::new(false),
         spare: Cell::default(),
         stopped: Cell::new(false),
+        turns: RefCell::default(),
     });
     std::future::poll_fn(|cx| shard.tick(cx)).await;
 }

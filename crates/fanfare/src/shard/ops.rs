@@ -5,6 +5,7 @@ use super::{Shard, SocketKey};
 use crate::ack::{Answer, Waiting};
 use crate::emit::{EmitError, Flags};
 use crate::namespace::{Event, Namespace, NamespaceCore};
+use crate::Io;
 use crate::socket::Socket;
 use hub::{JoinError, Room, Target};
 use smallvec::SmallVec;
@@ -23,8 +24,12 @@ pub(crate) struct Broadcasting {
     pub(crate) volatile: bool,
     /// Each receiver is asked for an ack: nothing else is joined to it.
     pub(crate) asks: bool,
-    /// Kept only when somebody listens to what goes out.
-    pub(crate) event: Option<Event>,
+    /// It may be recorded.
+    pub(crate) kept: bool,
+    /// Somebody listens to what goes out.
+    pub(crate) overheard: bool,
+    /// Where it stands in the log, if it is recorded.
+    pub(crate) sequence: Option<u64>,
 }
 
 /// Where the acks of a broadcast go.
@@ -44,8 +49,7 @@ impl Broadcasting {
         flags: Flags,
     ) -> Result<Self, EmitError> {
         let name = EventName::new(name)?;
-        let packet = encode(namespace, &name, &args, None);
-        Ok(Self::new(namespace, target, Event { name, args }, packet, flags))
+        Ok(Self::new(namespace, target, Event { name, args }, None, flags))
     }
 
     /// The same, asking each of them for an ack.
@@ -56,35 +60,52 @@ impl Broadcasting {
         args: Args,
         ack: u64,
     ) -> Result<Self, EmitError> {
-        let name = EventName::new(name)?;
-        let packet = encode(namespace, &name, &args, Some(ack));
-        let event = Event { name, args };
-        let broadcast = Self::new(namespace, target, event, packet, Flags::default());
-        Ok(Broadcasting { asks: true, ..broadcast })
+        let event = Event { name: EventName::new(name)?, args };
+        Ok(Self::new(namespace, target, event, Some(ack), Flags::default()))
     }
 
     fn new(
         namespace: &Namespace,
         target: Target,
         event: Event,
-        packet: Encoded,
+        ack: Option<u64>,
         flags: Flags,
     ) -> Self {
         let core = namespace.core().clone();
-        let overheard = !core.handlers.load().any_outgoing.is_empty();
+        let (io, name) = (namespace.io(), core.name.clone());
+        let compress = flags.threshold(io);
         Broadcasting {
             target,
-            packet: SharedPacket::new(packet, flags.threshold(namespace.io())),
+            packet: SharedPacket::new(io.settings().parser, name, event, ack, compress),
             volatile: flags.volatile,
-            asks: false,
-            event: overheard.then_some(event),
+            asks: ack.is_some(),
+            kept: true,
+            overheard: !core.handlers.load().any_outgoing.is_empty(),
+            sequence: None,
             core,
         }
     }
 
+    /// An event as it was recorded, for one that comes back.
+    pub(crate) fn recorded(
+        namespace: &Namespace,
+        event: Event,
+        sequence: u64,
+        offset: Arc<str>,
+    ) -> Self {
+        let mut replayed = Self::new(namespace, Target::all(), event, None, Flags::default());
+        replayed.packet.set_offset(offset);
+        Broadcasting { sequence: Some(sequence), ..replayed }
+    }
+
+    /// Whether it goes into the log first.
+    pub(crate) fn is_recorded(&self, io: &Io) -> bool {
+        self.kept && !self.volatile && !self.asks && io.records(&self.core, &self.target)
+    }
+
     /// Whether `next` may be joined to this one: the same receivers, in any case.
     pub(crate) fn joins(&self, next: &Broadcasting) -> bool {
-        let plain = |it: &Broadcasting| !it.volatile && !it.asks && it.event.is_none();
+        let plain = |it: &Broadcasting| !it.volatile && !it.asks && !it.overheard;
         plain(self) && plain(next) && self.core.id == next.core.id && self.target == next.target
     }
 }

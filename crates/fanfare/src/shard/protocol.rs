@@ -117,6 +117,7 @@ impl Shard {
             sockets: smallvec::SmallVec::new(),
             handshake,
             dirty: false,
+            held: 0,
             deaf: false,
             ending: None,
             base64: false,
@@ -366,7 +367,7 @@ impl Session {
     fn answer_poll(&mut self, answer: PollAnswer) {
         let Some(waiting) = self.poll.take() else { return };
         let mut outbox = Outbox::default();
-        if answer.takes_messages() {
+        if answer.takes_messages() && self.held == 0 {
             std::mem::swap(&mut outbox, &mut self.outbox);
         }
         if outbox.is_empty() || answer != PollAnswer::Noop {

@@ -6,11 +6,12 @@ use crate::counters::Counters;
 use crate::disconnect::DisconnectReason;
 use crate::handler::{EventError, Refused, Unfit};
 use crate::namespace::Event;
+use crate::recovery::Wanted;
 use crate::socket::Socket;
 use bytes::Bytes;
 use engineio::Message;
 use serde_json::{Value, json};
-use socketio::{Incoming, Violation};
+use socketio::{ConnectPayload, Incoming, Violation};
 use std::rc::Rc;
 
 impl Shard {
@@ -50,9 +51,10 @@ impl Shard {
     pub(crate) fn act(self: &Rc<Self>, key: SessionKey, incoming: Incoming) {
         match incoming {
             Incoming::Connect { namespace, auth, query } => {
+                let wanted = auth.as_ref().and_then(wanted);
                 let auth =
                     auth.map(|auth| auth.json().into()).or_else(|| query_as_auth(query.as_deref()));
-                self.enter(key, namespace, auth);
+                self.enter(key, namespace, auth, wanted);
             }
             Incoming::Event { namespace, name, args, ack } => {
                 Counters::add(&self.io.inner().counters.events_received, 1);
@@ -139,6 +141,11 @@ fn tell(socket: &Socket, event: &Event, error: &EventError, ack: Ack) {
     } else if let Err(error) = socket.emit("error", (error,)) {
         tracing::debug!(%error, "a refusal could not be sent");
     }
+}
+
+/// What a client wants back.
+fn wanted(auth: &ConnectPayload) -> Option<Wanted> {
+    Some(Wanted { pid: auth.pid()?, offset: auth.offset() })
 }
 
 /// Clients of version 2 give the namespace's query instead of `auth`.

@@ -1,5 +1,6 @@
 //! A session and the sockets on it, as their shard keeps them.
 
+use super::journal::Journal;
 use super::outbox::Outbox;
 use crate::Io;
 use crate::ack::Waiting;
@@ -78,6 +79,9 @@ pub(crate) struct Session {
     pub(crate) handshake: Arc<Handshake>,
     /// In the shard's list of sessions with something to send.
     pub(crate) dirty: bool,
+    /// How many of its sockets have changes on their way to the journal: nothing is written to
+    /// the client until they are there.
+    pub(crate) held: u32,
     /// Nothing that the client still sends is of interest.
     pub(crate) deaf: bool,
     /// The server closes the session, once its outbox is empty.
@@ -130,6 +134,8 @@ pub(crate) struct Slot {
     pub(crate) standing: Standing,
     /// Acks the client owes. Few sockets have any.
     pub(crate) waiting: Option<Box<HashMap<u64, Waiting>>>,
+    /// What brings it back, if anything does.
+    pub(crate) journal: Option<Box<Journal>>,
 }
 
 impl Slot {

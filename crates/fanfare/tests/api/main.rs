@@ -12,5 +12,6 @@ mod mounting;
 mod namespaces;
 mod order;
 mod panics;
+mod recovery;
 mod sockets;
 mod support;

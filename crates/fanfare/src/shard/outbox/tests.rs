@@ -2,7 +2,7 @@
 
 use super::super::form::SharedPacket;
 use super::*;
-use crate::namespace::NamespaceCore;
+use crate::namespace::{Event, NamespaceCore};
 use hub::Target;
 use socketio::{Args, EventName, Namespace, Parser};
 
@@ -32,13 +32,17 @@ fn text(number: usize) -> String {
 }
 
 fn broadcasting(number: usize) -> Arc<Broadcasting> {
+    let name = EventName::new(&number.to_string()).unwrap();
+    let event = Event { name, args: Args::none() };
     Arc::new(Broadcasting {
-        core: NamespaceCore::new(Namespace::root(), 0, false, Arc::default()),
+        core: NamespaceCore::new(Namespace::root(), 0, false, Arc::default(), false),
         target: Target::all(),
-        packet: SharedPacket::new(packet(number), None),
+        packet: SharedPacket::new(Parser::Json, Namespace::root(), event, None, None),
         volatile: false,
         asks: false,
-        event: None,
+        kept: false,
+        overheard: false,
+        sequence: None,
     })
 }
 

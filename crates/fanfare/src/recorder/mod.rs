@@ -1,0 +1,199 @@
+//! The server's memory: what is published goes into the log first, and is shown from there.
+
+mod keeper;
+mod payload;
+mod sessions;
+
+pub(crate) use keeper::Keeper;
+pub(crate) use sessions::{Sessions, pid_key};
+
+use crate::namespace::Event;
+use crate::settings::RecoverySettings;
+use crate::shard::Broadcasting;
+use bytes::Bytes;
+use eventlog::{AppendError, Appended, Durability, Entry, EventLog, Health, Position, Record};
+use hub::Room;
+use std::cell::Cell;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The event log a server records in, and recovers from.
+///
+/// Made of any [`EventLog`]: [`MemoryLog`](eventlog::MemoryLog) for tests and for what need not
+/// survive the process, [`SqliteLog`](eventlog::SqliteLog) for what must.
+#[derive(Clone)]
+pub struct Log(pub(crate) Arc<dyn EventLog>);
+
+impl Log {
+    /// A log to be given to a server.
+    pub fn new(log: impl EventLog + 'static) -> Self {
+        Log(Arc::new(log))
+    }
+}
+
+impl From<Arc<dyn EventLog>> for Log {
+    fn from(log: Arc<dyn EventLog>) -> Self {
+        Log(log)
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log").field("head", &self.0.head()).finish_non_exhaustive()
+    }
+}
+
+/// What became of an event that was published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Published {
+    /// Where it stands in the log. `None` if it is not recorded.
+    pub position: Option<Position>,
+    /// Its idempotency key was known: the position is that of the first, and nothing was sent now.
+    pub repeated: bool,
+}
+
+/// How an event is to be recorded.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wish {
+    pub(crate) key: Option<Arc<str>>,
+    pub(crate) durability: Option<Durability>,
+}
+
+thread_local! {
+    /// Which shard's thread this is, counted from 1; 0 for every other thread.
+    static ORIGIN: Cell<usize> = const { Cell::new(0) };
+}
+
+/// To be called on a shard's thread when it starts.
+pub(crate) fn set_origin(shard: u8) {
+    ORIGIN.set(usize::from(shard) + 1);
+}
+
+/// A server's log and the sessions it can bring back.
+pub(crate) struct Recorder {
+    pub(crate) log: Arc<dyn EventLog>,
+    durability: Durability,
+    /// What was given to the log and is not shown yet, by the threads that gave it: one place for
+    /// each shard's, behind one for all others.
+    pending: Box<[AtomicUsize]>,
+    pub(crate) sessions: Sessions,
+    pub(crate) recovery: RecoverySettings,
+}
+
+/// Something given to the log that is not shown yet.
+pub(crate) struct Pending {
+    recorder: Arc<Recorder>,
+    origin: usize,
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let Some(count) = self.recorder.pending.get(self.origin) {
+            count.fetch_sub(1, Ordering::Release);
+        }
+    }
+}
+
+impl Recorder {
+    pub(crate) fn new(log: &Log, shards: usize, recovery: RecoverySettings) -> Self {
+        let log = log.0.clone();
+        // What a log does not offer is not asked of it.
+        let durability = log.strongest().min(Durability::Os);
+        let pending = (0..=shards).map(|_| AtomicUsize::new(0)).collect();
+        Recorder { log, durability, pending, sessions: Sessions::default(), recovery }
+    }
+
+    /// Whether something this thread published before is not shown yet.
+    pub(crate) fn is_behind(&self) -> bool {
+        let count = self.pending.get(ORIGIN.get());
+        count.is_some_and(|count| count.load(Ordering::Acquire) > 0)
+    }
+
+    /// Whether nothing at all waits to be shown.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.pending.iter().all(|count| count.load(Ordering::Acquire) == 0)
+    }
+
+    fn begin(self: &Arc<Self>) -> Pending {
+        let origin = ORIGIN.get();
+        if let Some(count) = self.pending.get(origin) {
+            count.fetch_add(1, Ordering::AcqRel);
+        }
+        Pending { recorder: self.clone(), origin }
+    }
+
+    /// Does something when all that was given to the log before is shown.
+    pub(crate) fn behind(self: &Arc<Self>, act: impl FnOnce() + Send + 'static) {
+        let pending = self.begin();
+        let done = move |_: Result<Vec<Appended>, AppendError>| {
+            act(); // a log that takes nothing still has an order
+            drop(pending);
+        };
+        self.log.append(Vec::new(), self.log.strongest().min(Durability::Os), Box::new(done));
+    }
+
+    /// Appends an event; `done` is told how it went, in log order and on the log's thread.
+    pub(crate) fn append(
+        self: &Arc<Self>,
+        broadcast: Broadcasting,
+        wish: Wish,
+        done: impl FnOnce(Broadcasting, Result<Appended, AppendError>) + Send + 'static,
+    ) {
+        let record = record(&broadcast, wish.key);
+        let pending = self.begin();
+        let answer = move |appended: Result<Vec<Appended>, AppendError>| {
+            let only = |all: Vec<Appended>| all.first().copied().ok_or(AppendError::Closed);
+            done(broadcast, appended.and_then(only));
+            drop(pending);
+        };
+        let durability = wish.durability.unwrap_or(self.durability);
+        self.log.append(vec![record], durability, Box::new(answer));
+    }
+
+    /// Why nothing can be recorded at the moment.
+    pub(crate) fn refusal(&self) -> Option<AppendError> {
+        match self.log.health() {
+            Health::Ready => None,
+            Health::Refusing(refusal) => Some(AppendError::Refused(refusal)),
+            Health::Closed => Some(AppendError::Closed),
+        }
+    }
+}
+
+fn record(broadcast: &Broadcasting, key: Option<Arc<str>>) -> Record {
+    let names = |rooms: &[Room]| rooms.iter().map(Room::shared).collect();
+    let Event { name, args } = broadcast.packet.event();
+    Record {
+        namespace: broadcast.core.log_name.clone(),
+        rooms: names(broadcast.target.room_names()),
+        except: names(broadcast.target.except_names()),
+        name: name.as_str().into(),
+        payload: payload::encode(args),
+        time_ms: now_ms(),
+        key,
+    }
+}
+
+/// The event that was recorded. `None` if the entry was not made by this program.
+pub(crate) fn event_of(entry: &Entry) -> Option<Event> {
+    let name = socketio::EventName::new(&entry.record.name).ok()?;
+    Some(Event { name, args: payload::decode(&entry.record.payload)? })
+}
+
+/// The arguments of a recorded event, as JSON text: `[…]`, with
+/// `{"_placeholder":true,"num":n}` where there is binary data, and that data.
+///
+/// `None` if the payload is not one that [`Io`](crate::Io) wrote.
+#[must_use]
+pub fn recorded_args(payload: &Bytes) -> Option<(String, Vec<Bytes>)> {
+    payload::split(payload)
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
