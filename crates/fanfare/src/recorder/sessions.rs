@@ -64,6 +64,13 @@ impl Sessions {
         Some(holding.fence)
     }
 
+    /// Who has to give a session up for this attempt. `None` if a later one was begun.
+    pub(crate) fn in_the_way(&self, key: SessionKey, fence: u64) -> Option<Option<Home>> {
+        let known = self.known();
+        let holding = known.by_key.get(&key)?;
+        (holding.fence == fence).then_some(holding.holder)
+    }
+
     /// Takes a session, unless a later attempt was begun or somebody still holds it.
     pub(crate) fn settle(&self, key: SessionKey, fence: u64, holder: Home) -> bool {
         let mut guard = self.known();

@@ -235,12 +235,9 @@ impl Shard {
         if let Some(slot) = state.sockets.get_mut(key) {
             slot.journal = Some(journal);
         }
-        if failed.is_some() {
-            state.unjournalled.push(key);
-        }
         drop(guard);
         if let Some(error) = failed {
-            self.not_journalled(known, &error);
+            self.not_journalled(key, known, &error);
         }
         if again {
             self.journal(key);
@@ -248,9 +245,13 @@ impl Shard {
         self.wake();
     }
 
-    fn not_journalled(&self, key: Key, error: &SessionError) {
+    fn not_journalled(&self, socket: SocketKey, key: Key, error: &SessionError) {
+        if matches!(error, SessionError::Fenced(_)) {
+            return; // its client is elsewhere by now
+        }
         Counters::add(&self.io.inner().counters.sessions_unjournalled, 1);
         tracing::debug!(%error, "a session was not journalled: it is not brought back until it is");
+        self.state.borrow_mut().unjournalled.push(socket);
         if let Some(recorder) = &self.io.inner().recorder {
             recorder.sessions.forget(key);
         }

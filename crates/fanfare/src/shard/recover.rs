@@ -90,15 +90,16 @@ impl Shard {
         if socket.subject() != claim.session.subject {
             return Err(NotRecovered::Subject);
         }
-        let key = claim.session.key;
-        if let Some(holder) = recorder.sessions.holder(key) {
-            self.take_over(holder).await;
-            claim.session = read_session(recorder, key).await?;
-        }
         let guard = socket.core().handlers.load().recovery_guard.clone();
         if let Some(guard) = guard {
             let rooms = claim.rooms().map(|(room, _)| room).collect();
             guard(socket.clone(), rooms).await.map_err(|_| NotRecovered::Room)?;
+        }
+        let key = claim.session.key;
+        let in_the_way = recorder.sessions.in_the_way(key, claim.fence);
+        if let Some(holder) = in_the_way.ok_or(NotRecovered::Overtaken)? {
+            self.take_over(holder).await;
+            claim.session = read_session(recorder, key).await?;
         }
         let mut missed = Missed { after: claim.after, entries: Vec::new(), bytes: 0 };
         for _ in 0..MAX_READS {
