@@ -12,7 +12,7 @@ use bytes::Bytes;
 use eventlog::{
     Check, Durability, EpochChange, EventLog, OnDamage, OpenError, Position, Query, Record,
     Retention, Scope, Session, SessionKey, SessionRoom, Settings, SqliteLog, SqliteSettings,
-    append_wait, export, repair, verify, wait,
+    append_wait, repair, verify, wait,
 };
 
 const ROOMS: [&str; 4] = ["a", "b", "c", "trimmed"];
@@ -308,29 +308,4 @@ fn a_record_that_goes_wrong_later_is_not_served() {
     assert!(
         matches!(&log.report().change, Some(EpochChange::Repaired(report)) if report.head == 60)
     );
-}
-
-#[test]
-fn an_export_has_a_line_for_each_entry() {
-    let sample = Sample::closed();
-    let log = SqliteLog::open(settings(sample.directory.path())).unwrap();
-    let odd =
-        Record { payload: Bytes::from_static(&[255, 0]), ..sample.content.entries[&41].clone() };
-    append_wait(&log, vec![odd], Durability::Os).unwrap();
-    let mut output = Vec::new();
-    assert_eq!(export(&log, &mut output).unwrap(), 61);
-    let text = String::from_utf8(output).unwrap();
-    let lines: Vec<serde_json::Value> =
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    for (line, sequence) in lines.iter().zip(41..) {
-        let position = Position { sequence, ..log.head() };
-        assert_eq!(line["position"], position.to_string());
-        assert_eq!(line["sequence"], sequence);
-    }
-    assert_eq!(
-        lines[0]["payload"].as_str().unwrap().as_bytes(),
-        sample.content.entries[&41].payload
-    );
-    assert_eq!(lines[60]["payload_base64"], "/wA=");
-    assert_eq!(lines[60].get("payload"), None);
 }

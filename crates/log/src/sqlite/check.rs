@@ -5,10 +5,13 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
+use super::OpenError;
 use super::codec::{decode_record, decode_session};
 use super::mark::peek;
 use super::rooms::RoomCache;
-use super::schema::{Kind, State, StoreError, key_sum, kind, open_reader, signed, unsigned};
+use super::schema::{
+    Kind, State, StoreError, check_tables, key_sum, kind, open_reader, signed, unsigned,
+};
 use crate::record::EVERYONE;
 use crate::{Epoch, SessionKey};
 
@@ -62,18 +65,26 @@ pub struct VerifyReport {
 /// # Errors
 ///
 /// When the file cannot be opened at all; what is wrong inside is in the report.
-pub fn verify(path: &Path) -> Result<VerifyReport, super::OpenError> {
-    let connection = open_reader(path).map_err(|fault| super::OpenError::of(&fault))?;
-    let (mut report, damaged) = match kind(&connection) {
-        Ok(Kind::Log) => (check(&connection, true), false),
-        Ok(Kind::New | Kind::Foreign) => return Err(super::OpenError::Foreign),
-        Err(fault) if fault.is_damage() => (VerifyReport::broken(&fault), true),
-        Err(fault) => return Err(super::OpenError::of(&fault)),
+pub fn verify(path: &Path) -> Result<VerifyReport, OpenError> {
+    if !path.exists() {
+        return Err(OpenError::Missing);
+    }
+    let connection = open_reader(path).map_err(|fault| OpenError::of(&fault))?;
+    let mark = peek(path);
+    let mut report = match kind(&connection) {
+        Ok(Kind::Log) => check(&connection, true),
+        Ok(Kind::Version(found)) => return Err(OpenError::Version { found }),
+        // With its mark beside it, it was a log.
+        Ok(Kind::New | Kind::Foreign) if mark.is_some() => {
+            VerifyReport::broken(&StoreError::HEADER)
+        }
+        Ok(Kind::New | Kind::Foreign) => return Err(OpenError::Foreign),
+        Err(fault) if fault.is_damage() => VerifyReport::broken(&fault),
+        Err(fault) => return Err(OpenError::of(&fault)),
     };
-    let mark = peek(path).filter(|_| !damaged);
     // The mark is written after the store: read later, a whole pair may be apart by what came
     // between, but never by a store that is behind an older mark.
-    if let (Some(mark), Ok(state)) = (mark, State::load(&connection))
+    if let (Some(mark), Some(_), Ok(state)) = (mark, report.epoch, State::load(&connection))
         && state.epoch == mark.epoch
         && state.commits < mark.commits
     {
@@ -123,7 +134,7 @@ pub(super) fn check(connection: &Connection, full: bool) -> VerifyReport {
 }
 
 fn check_snapshot(connection: &Connection, full: bool) -> VerifyReport {
-    let state = match State::load(connection) {
+    let state = match check_tables(connection).and_then(|()| State::load(connection)) {
         Ok(state) => state,
         Err(fault) => return VerifyReport::broken(&fault),
     };

@@ -10,6 +10,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::codec::checksum;
 use crate::Epoch;
@@ -93,6 +94,10 @@ impl Mark {
     }
 }
 
+/// A tool that looks whether a log is open holds the lock for an instant: it is asked for again.
+const LOCK_TRIES: u32 = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
 /// The file, locked for as long as it is open: one process at a time owns a log.
 pub(super) struct MarkFile(File);
 
@@ -114,10 +119,15 @@ impl MarkFile {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let file = options.open(Self::path(store)).map_err(MarkError::Io)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
-            Err(TryLockError::WouldBlock) => Err(MarkError::Locked),
-            Err(TryLockError::Error(error)) => Err(MarkError::Io(error)),
+        let mut tries = LOCK_TRIES;
+        loop {
+            tries -= 1;
+            match file.try_lock() {
+                Ok(()) => return Ok(Self(file)),
+                Err(TryLockError::WouldBlock) if tries == 0 => return Err(MarkError::Locked),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::Error(error)) => return Err(MarkError::Io(error)),
+            }
         }
     }
 
@@ -143,6 +153,20 @@ impl MarkFile {
 pub(super) fn peek(store: &Path) -> Option<Mark> {
     let bytes = std::fs::read(MarkFile::path(store)).ok()?;
     if bytes.len() == MARK_BYTES { Mark::decode(&bytes) } else { None }
+}
+
+/// Whether a process has the log of this store open.
+pub(super) fn is_held(store: &Path) -> io::Result<bool> {
+    let file = match File::open(MarkFile::path(store)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        file => file?,
+    };
+    // Shared, so that two who look do not see each other.
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 #[cfg(test)]

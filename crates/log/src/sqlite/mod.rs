@@ -20,6 +20,7 @@ mod settings;
 mod shared;
 mod tail;
 mod trim;
+mod view;
 mod writer;
 
 #[cfg(test)]
@@ -31,8 +32,9 @@ use std::thread::JoinHandle;
 pub use check::{Problem, VerifyReport, verify};
 pub use mark::BootId;
 pub use open::{EpochChange, OpenError, OpenReport};
-pub use repair::{ExportError, RepairReport, export, repair};
+pub use repair::{RepairReport, repair};
 pub use settings::{Check, OnDamage, SqliteSettings};
+pub use view::{Overview, SqliteView};
 
 use crate::append::check_batch;
 use crate::query::PageFill;

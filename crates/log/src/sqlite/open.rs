@@ -11,7 +11,7 @@ use super::check::{Problem, VerifyReport, check};
 use super::mark::{BootId, Mark, MarkError, MarkFile};
 use super::repair::{RepairReport, repair_locked};
 use super::rooms::RoomCache;
-use super::schema::{Kind, State, StoreError, create, kind, open_writer};
+use super::schema::{FORMAT, Kind, State, StoreError, connect, create, keep_journal, kind};
 use super::settings::{Check, OnDamage, SqliteSettings};
 use super::writer::checkpoint;
 use crate::{Epoch, Refusal};
@@ -26,9 +26,15 @@ pub enum OpenError {
     /// Another process has it open.
     #[error("another process has the log open")]
     Locked,
-    /// The file is a SQLite store, but not a log of this program or of this version.
-    #[error("the file is not an event log of this version")]
+    /// The file is a SQLite store, but not a log of this program.
+    #[error("the file is not an event log")]
     Foreign,
+    /// The log was written by another version of this program, with other tables.
+    #[error("the log has the format {found}, this version reads {FORMAT}")]
+    Version {
+        /// The format of the file.
+        found: i32,
+    },
     /// The log is not what was written. Repair it, or open it with [`OnDamage::Repair`].
     #[error("the log is damaged: {}", .0.first().map_or_else(String::new, ToString::to_string))]
     Damaged(Vec<Problem>),
@@ -121,7 +127,13 @@ pub(super) fn open(settings: &SqliteSettings) -> Result<Opened, OpenError> {
     let path = &settings.path;
     let mut mark_file = MarkFile::open(path).map_err(OpenError::of_mark)?;
     let mut repaired = None;
-    let mut connection = match open_whole(path, settings.check) {
+    let is_marked = mark_file.read().map_err(OpenError::of_io)?.is_some();
+    let opened = match open_whole(path, settings.check) {
+        // With its mark beside it, it was a log.
+        Err(OpenError::Foreign) if is_marked => Err(OpenError::of(&StoreError::HEADER)),
+        other => other,
+    };
+    let mut connection = match opened {
         Err(OpenError::Damaged(problems)) if settings.on_damage == OnDamage::Repair => {
             tracing::error!(problem = ?problems.first(), "the event log is damaged; repairing it");
             repaired = Some(repair_locked(path, &mut mark_file)?);
@@ -167,18 +179,22 @@ pub(super) fn open(settings: &SqliteSettings) -> Result<Opened, OpenError> {
 /// Opens the file, makes the tables of a new one, checks those of an old one.
 fn open_whole(path: &Path, check_how: Check) -> Result<Connection, OpenError> {
     let of = |fault: StoreError| OpenError::of(&fault);
-    let mut connection = open_writer(path).map_err(of)?;
-    match kind(&connection).map_err(of)? {
+    let mut connection = connect(path).map_err(of)?;
+    // Asked before anything is set: a store of another program is left as it is.
+    let is_new = match kind(&connection).map_err(of)? {
         Kind::Foreign => return Err(OpenError::Foreign),
-        Kind::New => {
-            let epoch = Epoch::random().map_err(|fault| OpenError::Store(fault.to_string()))?;
-            create(&mut connection, &State::new(epoch)).map_err(of)?;
-        }
-        Kind::Log => {
-            let report = check(&connection, check_how == Check::Full);
-            if !report.problems.is_empty() {
-                return Err(OpenError::Damaged(report.problems));
-            }
+        Kind::Version(found) => return Err(OpenError::Version { found }),
+        Kind::New => true,
+        Kind::Log => false,
+    };
+    keep_journal(&connection).map_err(of)?;
+    if is_new {
+        let epoch = Epoch::random().map_err(|fault| OpenError::Store(fault.to_string()))?;
+        create(&mut connection, &State::new(epoch)).map_err(of)?;
+    } else {
+        let report = check(&connection, check_how == Check::Full);
+        if !report.problems.is_empty() {
+            return Err(OpenError::Damaged(report.problems));
         }
     }
     Ok(connection)

@@ -109,7 +109,7 @@ impl Readers {
     }
 }
 
-fn read_error(fault: &StoreError) -> ReadError {
+pub(super) fn read_error(fault: &StoreError) -> ReadError {
     match fault {
         StoreError::Entry(sequence) => ReadError::Damaged(*sequence),
         other => ReadError::Store(other.to_string()),
@@ -124,7 +124,7 @@ pub(super) struct Snapshot<'a> {
 }
 
 impl Snapshot<'_> {
-    fn page(&self, query: &Query<'_>, bounds: &Bounds) -> Result<Page, StoreError> {
+    pub(super) fn page(&self, query: &Query<'_>, bounds: &Bounds) -> Result<Page, StoreError> {
         let first = self.state.first.max(bounds.after.saturating_add(1));
         let mut fill = PageFill::new(bounds);
         let complete = match query.index_rooms() {

@@ -1,20 +1,17 @@
-//! Cutting a damaged log at its first wrong record, and writing a log out.
+//! Cutting a damaged log at its first wrong record.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use serde::Serialize;
 
 use super::OpenError;
 use super::apply::Apply;
 use super::codec::decode_record;
 use super::mark::{BootId, Mark, MarkFile};
 use super::rooms::RoomCache;
-use super::schema::{State, StoreError, create, open_writer, unsigned};
+use super::schema::{
+    Kind, State, StoreError, check_table, create, kind, open_damaged, open_writer, unsigned,
+};
 use super::writer::checkpoint;
-use crate::{Epoch, EventLog, Position, Query, ReadError, Record, Scope, Settings};
+use crate::{Epoch, Record, Settings};
 
 /// After so many records a repair commits what it saved.
 const REPAIR_STEP: usize = 4096;
@@ -45,13 +42,21 @@ pub struct RepairReport {
 ///
 /// # Errors
 ///
-/// When another process has the log open, or a file cannot be read or written. The log is then as
-/// it was.
+/// When another process has the log open, the file is not a log or one of another version, or a
+/// file cannot be read or written. The log is then as it was.
 pub fn repair(path: &Path) -> Result<RepairReport, OpenError> {
     if !path.exists() {
         return Err(OpenError::Missing);
     }
     let mut mark = MarkFile::open(path).map_err(OpenError::of_mark)?;
+    let is_marked = mark.read().map_err(OpenError::of_io)?.is_some();
+    match open_damaged(path).and_then(|connection| kind(&connection)) {
+        Ok(Kind::Version(found)) => return Err(OpenError::Version { found }),
+        Ok(Kind::Foreign) if !is_marked => return Err(OpenError::Foreign),
+        Err(fault) if fault.is_damage() && !is_marked => return Err(OpenError::Foreign),
+        // Whatever else is wrong, nothing is lost: the file is kept beside what can be saved.
+        _ => {}
+    }
     repair_locked(path, &mut mark)
 }
 
@@ -87,8 +92,8 @@ pub(super) fn repair_locked(path: &Path, file: &mut MarkFile) -> Result<RepairRe
 /// log said it stood, and why it ended early.
 fn salvage(path: &Path, saved: &mut Saved) -> (Option<State>, Option<String>) {
     let read = |saved: &mut Saved, known: &mut Option<State>| -> Result<(), StoreError> {
-        // Written, not only read: the write-ahead log must be found even if `-shm` is gone.
-        let connection = open_writer(path)?;
+        let connection = open_damaged(path)?;
+        check_table(&connection, "entries")?;
         *known = State::load(&connection).ok();
         let mut statement =
             connection.prepare("SELECT sequence, body FROM entries ORDER BY sequence")?;
@@ -211,75 +216,4 @@ fn swap(path: &Path, repaired: &Path, damaged: &Path) -> Result<(), OpenError> {
     }
     std::fs::rename(repaired, path).map_err(OpenError::of_io)?;
     super::open::sync_directory(path).map_err(OpenError::of_io)
-}
-
-/// Why a log could not be written out.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ExportError {
-    /// The log could not be read; what was written before is right.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// The output could not be written.
-    #[error("the export could not be written: {0}")]
-    Write(#[from] std::io::Error),
-}
-
-#[derive(Serialize)]
-struct Line<'a> {
-    position: String,
-    sequence: u64,
-    time_ms: u64,
-    namespace: &'a str,
-    rooms: Vec<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    except: Vec<&'a str>,
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload: Option<&'a str>,
-    /// Instead of `payload`, when that is not text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload_base64: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<&'a str>,
-}
-
-/// Writes each entry of a log as a line of JSON, oldest first, up to the head at the beginning;
-/// answers how many. A payload that is not UTF-8 stands as `payload_base64`.
-///
-/// # Errors
-///
-/// When the log cannot be read or the output cannot be written.
-pub fn export(log: &dyn EventLog, output: &mut dyn Write) -> Result<u64, ExportError> {
-    let head = log.head();
-    let mut after = Position { sequence: 0, ..head };
-    let mut written = 0;
-    while after.sequence < head.sequence {
-        let before = Position { sequence: head.sequence + 1, ..head };
-        let query = Query { before: Some(before), ..Query::after(Scope::All, after) };
-        let page = log.read(&query)?;
-        let Some(last) = page.entries.last() else { break };
-        after = last.position;
-        for entry in &page.entries {
-            let record = &entry.record;
-            let text = std::str::from_utf8(&record.payload).ok();
-            let line = Line {
-                position: entry.position.to_string(),
-                sequence: entry.position.sequence,
-                time_ms: record.time_ms,
-                namespace: &record.namespace,
-                rooms: record.rooms.iter().map(|room| &**room).collect(),
-                except: record.except.iter().map(|room| &**room).collect(),
-                name: &record.name,
-                payload: text,
-                payload_base64: text.is_none().then(|| BASE64_STANDARD.encode(&record.payload)),
-                key: record.key.as_deref(),
-            };
-            serde_json::to_writer(&mut *output, &line).map_err(std::io::Error::from)?;
-            output.write_all(b"\n")?;
-            written += 1;
-        }
-    }
-    output.flush()?;
-    Ok(written)
 }

@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
 use super::codec::checksum;
-use crate::{Epoch, Refusal, Stats};
+use crate::{Epoch, MAX_SEQUENCE, Refusal, Stats};
 
 /// Written into the header of the file ("fanf"), so that another program's store is not touched.
 pub(super) const APPLICATION_ID: i32 = 0x6661_6e66;
@@ -16,6 +18,10 @@ pub(super) const FORMAT: i32 = 1;
 /// After so many pages the writer itself moves the write-ahead log into the store: 64 MiB. The
 /// keeper does it earlier whenever the writer leaves it the time.
 const WRITER_CHECKPOINT_PAGES: u32 = 16_384;
+
+/// The largest value that is read, in bytes: above the largest body. What a damaged page calls
+/// larger is not even allocated.
+const MAX_VALUE_BYTES: i32 = 24 << 20;
 
 const TABLES: &str = "
     CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), body BLOB NOT NULL) STRICT;
@@ -68,6 +74,9 @@ impl std::fmt::Display for StoreError {
 }
 
 impl StoreError {
+    /// The header does not say that the file is a log, though it was one.
+    pub(super) const HEADER: Self = Self::Damaged("the header of the file");
+
     /// Why the log refuses because of it.
     pub(super) fn refusal(&self) -> Refusal {
         let error = match self {
@@ -206,7 +215,8 @@ impl State {
             sessions: number(sessions),
             idle_rooms: number(idle_rooms),
         };
-        (state.first <= state.head.checked_add(1)?).then_some(state)
+        let fits = numbers.iter().skip(1).all(|count| number(count) <= MAX_SEQUENCE);
+        (fits && state.first <= state.head + 1).then_some(state)
     }
 }
 
@@ -237,17 +247,38 @@ pub(super) fn unsigned(number: i64) -> Result<u64, StoreError> {
 
 /// The connection that writes; creates the file if it is not there, not the tables.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    let connection = connect(path)?;
+    keep_journal(&connection)?;
+    Ok(connection)
+}
+
+/// A connection that may write and has not touched the file yet: it may be another program's.
+/// Creates the file if it is not there.
+pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     prepare(&connection)?;
+    Ok(connection)
+}
+
+/// A connection to a damaged store. It finds the write-ahead log even if `-shm` is gone, and leaves
+/// it where it is at its end.
+pub(super) fn open_damaged(path: &Path) -> Result<Connection, StoreError> {
+    let connection = connect(path)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(connection)
+}
+
+/// Makes a connection write as ours do.
+pub(super) fn keep_journal(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // A commit is a write; the keeper and the class `disk` sync the write-ahead log themselves.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "wal_autocheckpoint", WRITER_CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
-    Ok(connection)
+    Ok(())
 }
 
 /// A connection that reads.
@@ -260,6 +291,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
 
 fn prepare(connection: &Connection) -> Result<(), StoreError> {
     connection.busy_timeout(Duration::from_secs(5))?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)?;
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cache_size", -16_384)?; // 16 MiB
@@ -271,6 +303,8 @@ fn prepare(connection: &Connection) -> Result<(), StoreError> {
 pub(super) enum Kind {
     New,
     Log,
+    /// A log whose tables are of another version.
+    Version(i32),
     Foreign,
 }
 
@@ -280,9 +314,44 @@ pub(super) fn kind(connection: &Connection) -> Result<Kind, StoreError> {
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     Ok(match (pragma("application_id")?, pragma("user_version")?, tables) {
         (APPLICATION_ID, FORMAT, _) => Kind::Log,
+        (APPLICATION_ID, other, _) => Kind::Version(other),
         (0, 0, 0) => Kind::New,
         _ => Kind::Foreign,
     })
+}
+
+/// Whether the tables are ours, to the letter. Only then does a query of ours do what it says: a
+/// view of the same name could be anything.
+pub(super) fn check_tables(connection: &Connection) -> Result<(), StoreError> {
+    let ours = Connection::open_in_memory()?;
+    ours.execute_batch(TABLES)?;
+    if tables(connection, None)? == tables(&ours, None)? {
+        Ok(())
+    } else {
+        Err(StoreError::Damaged("the list of tables"))
+    }
+}
+
+/// Whether one table is ours, whatever the others are.
+pub(super) fn check_table(connection: &Connection, name: &str) -> Result<(), StoreError> {
+    let ours = Connection::open_in_memory()?;
+    ours.execute_batch(TABLES)?;
+    if tables(connection, Some(name))? == tables(&ours, Some(name))? {
+        Ok(())
+    } else {
+        Err(StoreError::Damaged("the list of tables"))
+    }
+}
+
+/// Type, name, table and definition of all there is, or of one name. One more than ours is enough
+/// to know that they are not ours.
+fn tables(connection: &Connection, name: Option<&str>) -> Result<Vec<[String; 4]>, StoreError> {
+    let sql = "SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema \
+               WHERE ?1 IS NULL OR name = ?1 ORDER BY type, name LIMIT 32";
+    let mut statement = connection.prepare(sql)?;
+    let rows =
+        statement.query_map([name], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]));
+    rows?.map(|row| row.map_err(StoreError::from)).collect()
 }
 
 /// Makes the tables of a new log, in one transaction.
