@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use eventlog::{EventLog, Health};
 use fanfare::Io;
 use serde_json::json;
 
@@ -15,8 +16,8 @@ use crate::answer::{Refusal, Refused, json_response};
 use crate::api_key::KeyDigest;
 use crate::bundle::{self, ClientBundle};
 use crate::publish::{self, Publisher};
-use crate::room_events;
 use crate::settings::Settings;
+use crate::{event_log, room_events};
 
 /// The path of the health check.
 const HEALTH_PATH: &str = "/health";
@@ -29,7 +30,12 @@ const STATS_PATH: &str = "/v1/stats";
 /// # Errors
 ///
 /// A namespace's name that the library does not take.
-pub(crate) fn router(io: &Io, settings: &Settings, key: KeyDigest) -> anyhow::Result<Router> {
+pub(crate) fn router(
+    io: &Io,
+    settings: &Settings,
+    key: KeyDigest,
+    log: Option<Arc<dyn EventLog>>,
+) -> anyhow::Result<Router> {
     let mut publisher = Publisher {
         key: key.clone(),
         namespaces: HashMap::new(),
@@ -43,13 +49,24 @@ pub(crate) fn router(io: &Io, settings: &Settings, key: KeyDigest) -> anyhow::Re
     }
     let publisher = Arc::new(publisher);
     let (io_of_health, io_of_stats) = (io.clone(), io.clone());
+    let log_of_health = log.clone();
     let mut router = io
         .router()
         .route(publish::PATH, any(async move |request| publisher.answer(request).await))
-        .route(HEALTH_PATH, any(async move |method| health(&method, io_of_health.is_closing())))
+        .route(
+            HEALTH_PATH,
+            any(async move |method| {
+                let records =
+                    log_of_health.as_ref().is_none_or(|log| log.health() == Health::Ready);
+                health(&method, io_of_health.is_closing(), records)
+            }),
+        )
         .route(
             STATS_PATH,
-            any(async move |method, headers| stats(&io_of_stats, &key, &method, &headers)),
+            any(async move |method: Method, headers: HeaderMap| {
+                let refused = refused(&key, &method, &headers);
+                refused.unwrap_or_else(|| stats(&io_of_stats, log.as_deref()))
+            }),
         );
     if settings.serve_client {
         router = with_bundle(router, &settings.path);
@@ -70,27 +87,36 @@ fn with_bundle(mut router: Router, path: &str) -> Router {
     router
 }
 
-/// `ok`, or `draining` while the server stops: then a load balancer sends nobody here any more.
-fn health(method: &Method, draining: bool) -> Response {
+/// `ok`, `degraded` while the event log takes nothing, or `draining` while the server stops: only
+/// then a load balancer sends nobody here any more.
+fn health(method: &Method, draining: bool, records: bool) -> Response {
     if method != Method::GET && method != Method::HEAD {
         return Refused::method("GET, HEAD").into_response();
     }
     if draining {
         json_response(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "draining" }))
-    } else {
+    } else if records {
         json_response(StatusCode::OK, &json!({ "status": "ok" }))
+    } else {
+        json_response(StatusCode::OK, &json!({ "status": "degraded", "event_log": "refusing" }))
     }
 }
 
-/// What the server counts, for who has the key: the figures tell an attacker what works.
-fn stats(io: &Io, key: &KeyDigest, method: &Method, headers: &HeaderMap) -> Response {
+/// The answer to who may not see figures: they tell an attacker what works.
+fn refused(key: &KeyDigest, method: &Method, headers: &HeaderMap) -> Option<Response> {
     if method != Method::GET && method != Method::HEAD {
-        return Refused::method("GET, HEAD").into_response();
+        return Some(Refused::method("GET, HEAD").into_response());
     }
-    match key.check(headers) {
-        Ok(()) => json_response(StatusCode::OK, &json!(io.counters().counts())),
-        Err(refused) => refused.into_response(),
+    key.check(headers).err().map(IntoResponse::into_response)
+}
+
+/// What the server counts, and how its event log stands.
+fn stats(io: &Io, log: Option<&dyn EventLog>) -> Response {
+    let mut figures = json!(io.counters().counts());
+    if let (Some(log), Some(figures)) = (log, figures.as_object_mut()) {
+        figures.insert("event_log".to_owned(), event_log::figures(log));
     }
+    json_response(StatusCode::OK, &figures)
 }
 
 async fn not_found() -> Refused {
@@ -103,13 +129,15 @@ mod tests {
 
     #[test]
     fn a_server_that_stops_says_that_it_is_draining() {
-        for (method, draining, expected) in [
-            (Method::GET, false, StatusCode::OK),
-            (Method::HEAD, false, StatusCode::OK),
-            (Method::GET, true, StatusCode::SERVICE_UNAVAILABLE),
-            (Method::POST, false, StatusCode::METHOD_NOT_ALLOWED),
+        for (method, draining, records, expected) in [
+            (Method::GET, false, true, StatusCode::OK),
+            (Method::HEAD, false, true, StatusCode::OK),
+            (Method::GET, false, false, StatusCode::OK),
+            (Method::GET, true, true, StatusCode::SERVICE_UNAVAILABLE),
+            (Method::POST, false, true, StatusCode::METHOD_NOT_ALLOWED),
         ] {
-            assert_eq!(health(&method, draining).status(), expected, "{method} {draining}");
+            let status = health(&method, draining, records).status();
+            assert_eq!(status, expected, "{method} {draining} {records}");
         }
     }
 }

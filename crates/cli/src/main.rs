@@ -5,6 +5,7 @@ mod api_key;
 mod app;
 mod banner;
 mod bundle;
+mod event_log;
 mod flags;
 mod library;
 mod logs;

@@ -11,7 +11,7 @@ use crate::api_key::{self, ApiKey};
 use crate::banner::Started;
 use crate::settings::Settings;
 use crate::stop::StopSignals;
-use crate::{app, bundle, library};
+use crate::{app, bundle, event_log, library};
 
 /// Runs the server until it is asked to stop.
 ///
@@ -33,8 +33,9 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
 async fn serve(settings: &Settings, data: &Path) -> anyhow::Result<()> {
     let mut signals = StopSignals::listen().context("signals cannot be listened for")?;
     let key = ApiKey::find(settings.api_key.as_ref(), settings.listen, data)?;
+    let log = event_log::open(settings, data)?;
     let io = Io::new(library::settings(settings)?)?;
-    let router = app::router(&io, settings, key.digest())?;
+    let router = app::router(&io, settings, key.digest(), log)?;
     let server = Server::new(io, router).settings(library::server_settings(settings));
     let bound = bind(&server, settings)?;
     key.keep()?;

@@ -74,6 +74,14 @@ pub enum PositionError {
     Number,
 }
 
+/// As it begins the text of a [`Position`].
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = Position { epoch: *self, sequence: 0 }.to_string();
+        f.pad(text.get(..EPOCH_DIGITS).unwrap_or_default())
+    }
+}
+
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = [0_u8; MAX_POSITION_BYTES];
@@ -158,6 +166,8 @@ mod tests {
             let text = position.to_string();
             prop_assert!(text.len() <= 24);
             prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b)));
+            let epoch = format!("{}.", position.epoch);
+            prop_assert!(text.starts_with(&epoch));
             prop_assert_eq!(text.parse(), Ok(position));
         }
 

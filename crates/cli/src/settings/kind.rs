@@ -53,6 +53,8 @@ pub(crate) enum Item {
     Origin,
     /// A namespace: `/`, `/chat`.
     Namespace,
+    /// A pattern of rooms: `chat:*`, `/game#cursor:*`.
+    Rooms,
 }
 
 /// The kind of a setting's value.
@@ -194,6 +196,7 @@ impl Item {
                 "a list of origins such as https://example.com, or * for any".to_owned()
             }
             Self::Namespace => "a list of namespaces such as / or /chat".to_owned(),
+            Self::Rooms => "a list of rooms such as chat, chat:* or /game#cursor:*".to_owned(),
         }
     }
 
@@ -202,6 +205,9 @@ impl Item {
             Self::Choice(words) => require(words.contains(&text), "is not one of the choices"),
             Self::Origin => require(text == "*" || is_origin(text), "is not an origin"),
             Self::Namespace => require(is_namespace(text), "is not a namespace"),
+            Self::Rooms => {
+                text.parse::<fanfare::RoomPattern>().map(drop).map_err(|fault| fault.to_string())
+            }
         }
     }
 }
@@ -399,5 +405,12 @@ mod tests {
             let result = kind.check(&raw).map(drop);
             assert_eq!(result, expected.map_err(str::to_owned), "{kind:?} of {raw:?}");
         }
+    }
+    #[test]
+    fn patterns_of_rooms_are_those_of_the_library() {
+        let rooms = Kind::List { of: Item::Rooms, at_least: 0 };
+        assert!(rooms.check(&word("*,chat:*,/game#cursor:*")).is_ok());
+        let refused = rooms.check(&word("/game#")).map(drop);
+        assert_eq!(refused, Err("has an item `/game#` that names no room".to_owned()));
     }
 }

@@ -11,7 +11,7 @@ use crate::settings::file::{from_file, read_bounded};
 use crate::settings::kind::Raw;
 use crate::settings::problem::{Problem, Problems, nearest};
 use crate::settings::table::{ENV_PREFIX, Setting};
-use crate::settings::{Settings, all};
+use crate::settings::{LogDurability, LogKind, Settings, all};
 
 /// The file that is read when no other is named, if it exists.
 pub(crate) const DEFAULT_FILE: &str = "fanfare.toml";
@@ -274,6 +274,14 @@ fn conflicts(settings: &Settings) -> Vec<Problem> {
             remedy: "name the origins, or leave credentials off",
         });
     }
+    let log = &settings.event_log;
+    if log.kind == LogKind::Memory && log.durability == LogDurability::Disk {
+        found.push(Problem::Conflict {
+            keys: "event_log.kind, event_log.durability",
+            why: "what is in memory does not survive the process",
+            remedy: "set event_log.kind to disk, or leave the durability as it is",
+        });
+    }
     found
 }
 
@@ -402,6 +410,14 @@ mod tests {
             vec![],
             "a setting is not right\n\n  tls.cert, tls.key: one is set and the other is not\n    \
              do this   set both to serve https, or none\n",
+        );
+        check(
+            "[event_log]\nkind = \"memory\"\ndurability = \"disk\"\n",
+            &[],
+            vec![],
+            "a setting is not right\n\n  event_log.kind, event_log.durability: \
+             what is in memory does not survive the process\n    \
+             do this   set event_log.kind to disk, or leave the durability as it is\n",
         );
         check(
             "[outbox]\nzzz = 1\n",

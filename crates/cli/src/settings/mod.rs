@@ -3,6 +3,7 @@
 //!
 //! Rising order: default, file, environment, flag.
 
+mod event_log;
 mod file;
 mod kind;
 mod load;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub(crate) use self::event_log::{EventLog, LogCheck, LogDurability, LogKind, OnDamage};
 pub(crate) use self::load::{Given, Inputs};
 pub(crate) use self::problem::Problems;
 pub(crate) use self::secret::Secret;
@@ -124,6 +126,8 @@ table::settings! {
         tls: Tls;
         + /// What is written about the server's work.
         log: Log;
+        + /// What the server remembers.
+        event_log: EventLog;
     }
 }
 
@@ -313,6 +317,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
         Http::TABLE,
         Tls::TABLE,
         Log::TABLE,
+        EventLog::TABLE,
     ];
     parts.into_iter().flatten()
 }

@@ -101,6 +101,25 @@ pub enum EpochChange {
     MarkUnknown,
 }
 
+impl std::fmt::Display for EpochChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Created => f.write_str("it is new"),
+            Self::Repaired(report) => report.fmt(f),
+            Self::EndLost { answered, left } => write!(
+                f,
+                "its end is lost: entries up to {answered} were answered, those up to {left} are left"
+            ),
+            Self::UnsyncedRestart => f.write_str(
+                "the machine restarted before the last entries were synced, so they may be lost",
+            ),
+            Self::MarkUnknown => f.write_str(
+                "the mark beside it is missing or not its own, so what should be there is unknown",
+            ),
+        }
+    }
+}
+
 /// How a log was found when it was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenReport {

@@ -36,6 +36,18 @@ pub struct RepairReport {
     pub damaged: PathBuf,
 }
 
+impl std::fmt::Display for RepairReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("it was repaired: ")?;
+        match self.lost_up_to.saturating_sub(self.head) {
+            0 => f.write_str("no entry is lost")?,
+            1 => write!(f, "the entry {} is lost", self.lost_up_to)?,
+            _ => write!(f, "the entries {} to {} are lost", self.head + 1, self.lost_up_to)?,
+        }
+        write!(f, "; it is kept as it was in {}", self.damaged.display())
+    }
+}
+
 /// Repairs a log that no process has open: keeps the records before the first wrong one, begins a
 /// new epoch, and keeps the file as it was found beside it. The index of rooms and the keys are
 /// built anew from the records.
