@@ -1,10 +1,12 @@
 //! The command line: subcommands, and a flag for every setting, made from the settings table.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use crate::log_command::{Action, Selection};
 use crate::settings::{self, Given, Inputs, Setting};
 
 /// What the program is asked to do.
@@ -21,6 +23,13 @@ pub(crate) enum Job {
     },
     /// Print the reference page of the settings.
     ConfigDocs,
+    /// Look after the event log.
+    Log {
+        /// The settings that say where it is.
+        inputs: Inputs,
+        /// What to do with it.
+        action: Action,
+    },
 }
 
 /// Reads the command line and the environment.
@@ -35,6 +44,7 @@ pub(crate) fn job() -> Result<Job, clap::Error> {
         Some(("config", matches)) => {
             Job::Config { inputs: inputs(matches), json: matches.get_flag("json") }
         }
+        Some(("log", matches)) => log_job(matches),
         Some((_, matches)) => Job::Serve(inputs(matches)),
         None => Job::Serve(inputs(&matches)),
     })
@@ -59,7 +69,80 @@ fn command() -> Command {
         .about("A real-time server for unmodified socket.io clients")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommands([serve, config])
+        .subcommands([serve, config, log()])
+}
+
+/// The settings that say where the log is; the others need not be given to look at it.
+const LOG_SETTINGS: [&str; 2] = ["data", "event_log.file"];
+
+fn log() -> Command {
+    let action = |name: &'static str, about: &'static str| {
+        let settings = settings::all().filter(|setting| LOG_SETTINGS.contains(&setting.key));
+        Command::new(name).about(about).arg(config_file()).args(settings.map(flag))
+    };
+    let json = || switch("json", "Print JSON");
+    let export = action("export", "Write its entries as lines of JSON, oldest first")
+        .arg(
+            value("room", "NAME", "Only entries for this room; may be given several times")
+                .action(ArgAction::Append),
+        )
+        .arg(value(
+            "namespace",
+            "NAME",
+            "Only entries of this namespace; with --room: / if not given",
+        ))
+        .arg(value("after", "POSITION", "Only entries after this position or sequence"))
+        .arg(
+            value("limit", "COUNT", "So many entries at most")
+                .value_parser(clap::value_parser!(u64)),
+        );
+    Command::new("log")
+        .about("Look after the event log: what clients that come back are sent")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommands([
+            action("info", "Say how it stands; a server may have it open").arg(json()),
+            action(
+                "verify",
+                "Read all of it and list what is wrong (exit code 1); a server may have it open",
+            )
+            .arg(json()),
+            action(
+                "repair",
+                "Cut it before the first thing that is wrong; what was there is kept beside it",
+            )
+            .arg(json()),
+            export,
+        ])
+}
+
+fn value(name: &'static str, placeholder: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(placeholder).help(help)
+}
+
+fn log_job(matches: &ArgMatches) -> Job {
+    let Some((name, matches)) = matches.subcommand() else {
+        // Clap requires one.
+        return Job::Log { inputs: inputs(matches), action: Action::Info { json: false } };
+    };
+    let json = matches.try_get_one("json").ok().flatten().copied().unwrap_or(false);
+    let action = match name {
+        "verify" => Action::Verify { json },
+        "repair" => Action::Repair { json },
+        "export" => Action::Export(selection(matches)),
+        _ => Action::Info { json },
+    };
+    Job::Log { inputs: inputs(matches), action }
+}
+
+fn selection(matches: &ArgMatches) -> Selection {
+    let rooms = matches.get_many::<String>("room").into_iter().flatten();
+    Selection {
+        rooms: rooms.map(|room| Arc::from(room.as_str())).collect(),
+        namespace: matches.get_one("namespace").cloned(),
+        after: matches.get_one("after").cloned(),
+        limit: matches.get_one("limit").copied(),
+    }
 }
 
 fn config_file() -> Arg {

@@ -8,6 +8,7 @@ mod bundle;
 mod event_log;
 mod flags;
 mod library;
+mod log_command;
 mod logs;
 mod publish;
 mod room_events;
@@ -39,7 +40,7 @@ fn main() -> ExitCode {
         Err(answer) => answer.exit(),
     };
     match run(job) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // Nobody is left to tell if this fails.
             let _ = writeln!(io::stderr(), "fanfare: {error:#}");
@@ -48,16 +49,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(job: Job) -> anyhow::Result<()> {
+fn run(job: Job) -> anyhow::Result<ExitCode> {
     match job {
-        Job::ConfigDocs => print(&settings::as_markdown()),
-        Job::Config { inputs, json } => config(inputs, json),
+        Job::ConfigDocs => print(&settings::as_markdown())?,
+        Job::Config { inputs, json } => config(inputs, json)?,
+        Job::Log { inputs, action } => return log_command::run(inputs, &action),
         Job::Serve(inputs) => {
             let effective = inputs.load()?;
             logs::start(&effective.settings.log);
-            serve::run(&effective.settings)
+            serve::run(&effective.settings)?;
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn config(inputs: Inputs, json: bool) -> anyhow::Result<()> {

@@ -66,8 +66,8 @@ pub use session::{
 };
 pub use settings::{Retention, Settings};
 pub use sqlite::{
-    BootId, Check, EpochChange, OnDamage, OpenError, OpenReport, Overview, Problem, RepairReport,
-    SqliteLog, SqliteSettings, SqliteView, VerifyReport, repair, verify,
+    BootId, Check, EpochChange, MAX_PROBLEMS, OnDamage, OpenError, OpenReport, Overview, Problem,
+    RepairReport, SqliteLog, SqliteSettings, SqliteView, VerifyReport, is_open, repair, verify,
 };
 
 /// Is called with the new head after each group of entries became readable, and after a reset; on

@@ -8,15 +8,14 @@ use rusqlite::Connection;
 use super::OpenError;
 use super::codec::{decode_record, decode_session};
 use super::mark::peek;
+use super::open::identify;
 use super::rooms::RoomCache;
-use super::schema::{
-    Kind, State, StoreError, check_tables, key_sum, kind, open_reader, signed, unsigned,
-};
+use super::schema::{State, StoreError, check_tables, key_sum, open_reader, signed, unsigned};
 use crate::record::EVERYONE;
 use crate::{Epoch, SessionKey};
 
 /// The most problems that are listed; the first is what counts.
-const MAX_PROBLEMS: usize = 20;
+pub const MAX_PROBLEMS: usize = 20;
 
 /// How many entries a check of the recent end reads.
 const RECENT_ENTRIES: u64 = 4096;
@@ -40,7 +39,7 @@ impl std::fmt::Display for Problem {
 }
 
 /// What a check found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct VerifyReport {
     /// Which life of the log, if that can be read.
     pub epoch: Option<Epoch>,
@@ -69,19 +68,17 @@ pub fn verify(path: &Path) -> Result<VerifyReport, OpenError> {
     if !path.exists() {
         return Err(OpenError::Missing);
     }
-    let connection = open_reader(path).map_err(|fault| OpenError::of(&fault))?;
     let mark = peek(path);
-    let mut report = match kind(&connection) {
-        Ok(Kind::Log) => check(&connection, true),
-        Ok(Kind::Version(found)) => return Err(OpenError::Version { found }),
-        // With its mark beside it, it was a log.
-        Ok(Kind::New | Kind::Foreign) if mark.is_some() => {
-            VerifyReport::broken(&StoreError::HEADER)
+    let connection = match identify(open_reader(path), mark.is_some()) {
+        Ok((connection, false)) => connection,
+        Ok(_) if mark.is_some() => return Ok(VerifyReport::broken(&StoreError::HEADER)),
+        Ok(_) => return Err(OpenError::Foreign),
+        Err(OpenError::Damaged(problems)) => {
+            return Ok(VerifyReport { problems, ..VerifyReport::default() });
         }
-        Ok(Kind::New | Kind::Foreign) => return Err(OpenError::Foreign),
-        Err(fault) if fault.is_damage() => VerifyReport::broken(&fault),
-        Err(fault) => return Err(OpenError::of(&fault)),
+        Err(fault) => return Err(fault),
     };
+    let mut report = check(&connection, true);
     // The mark is written after the store: read later, a whole pair may be apart by what came
     // between, but never by a store that is behind an older mark.
     if let (Some(mark), Some(_), Ok(state)) = (mark, report.epoch, State::load(&connection))
@@ -101,16 +98,7 @@ impl VerifyReport {
     }
 
     pub(super) fn broken(fault: &StoreError) -> Self {
-        let mut report = Self {
-            epoch: None,
-            first: 0,
-            head: 0,
-            entries: 0,
-            bytes: 0,
-            sessions: 0,
-            keys: 0,
-            problems: Vec::new(),
-        };
+        let mut report = Self::default();
         report.fault(fault);
         report
     }

@@ -29,12 +29,12 @@ mod tests;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-pub use check::{Problem, VerifyReport, verify};
+pub use check::{MAX_PROBLEMS, Problem, VerifyReport, verify};
 pub use mark::BootId;
 pub use open::{EpochChange, OpenError, OpenReport};
 pub use repair::{RepairReport, repair};
 pub use settings::{Check, OnDamage, SqliteSettings};
-pub use view::{Overview, SqliteView};
+pub use view::{Overview, SqliteView, is_open};
 
 use crate::append::check_batch;
 use crate::query::PageFill;

@@ -26,7 +26,7 @@ pub enum OpenError {
     /// Another process has it open.
     #[error("another process has the log open")]
     Locked,
-    /// The file is a SQLite store, but not a log of this program.
+    /// The file is another program's: a SQLite store of its own, or none at all.
     #[error("the file is not an event log")]
     Foreign,
     /// The log was written by another version of this program, with other tables.
@@ -147,16 +147,11 @@ pub(super) fn open(settings: &SqliteSettings) -> Result<Opened, OpenError> {
     let mut mark_file = MarkFile::open(path).map_err(OpenError::of_mark)?;
     let mut repaired = None;
     let is_marked = mark_file.read().map_err(OpenError::of_io)?.is_some();
-    let opened = match open_whole(path, settings.check) {
-        // With its mark beside it, it was a log.
-        Err(OpenError::Foreign) if is_marked => Err(OpenError::of(&StoreError::HEADER)),
-        other => other,
-    };
-    let mut connection = match opened {
+    let mut connection = match open_whole(path, settings.check, is_marked) {
         Err(OpenError::Damaged(problems)) if settings.on_damage == OnDamage::Repair => {
             tracing::error!(problem = ?problems.first(), "the event log is damaged; repairing it");
             repaired = Some(repair_locked(path, &mut mark_file)?);
-            open_whole(path, settings.check)?
+            open_whole(path, settings.check, true)?
         }
         other => other?,
     };
@@ -196,16 +191,10 @@ pub(super) fn open(settings: &SqliteSettings) -> Result<Opened, OpenError> {
 }
 
 /// Opens the file, makes the tables of a new one, checks those of an old one.
-fn open_whole(path: &Path, check_how: Check) -> Result<Connection, OpenError> {
+fn open_whole(path: &Path, check_how: Check, is_marked: bool) -> Result<Connection, OpenError> {
     let of = |fault: StoreError| OpenError::of(&fault);
-    let mut connection = connect(path).map_err(of)?;
     // Asked before anything is set: a store of another program is left as it is.
-    let is_new = match kind(&connection).map_err(of)? {
-        Kind::Foreign => return Err(OpenError::Foreign),
-        Kind::Version(found) => return Err(OpenError::Version { found }),
-        Kind::New => true,
-        Kind::Log => false,
-    };
+    let (mut connection, is_new) = identify(connect(path), is_marked)?;
     keep_journal(&connection).map_err(of)?;
     if is_new {
         let epoch = Epoch::random().map_err(|fault| OpenError::Store(fault.to_string()))?;
@@ -217,6 +206,23 @@ fn open_whole(path: &Path, check_how: Check) -> Result<Connection, OpenError> {
         }
     }
     Ok(connection)
+}
+
+/// Lets a connection to a log pass, or to a file that is to become one, and says whether it is new.
+/// What does not look like a log was one if its mark stands beside it.
+pub(super) fn identify(
+    connection: Result<Connection, StoreError>,
+    is_marked: bool,
+) -> Result<(Connection, bool), OpenError> {
+    match connection.and_then(|connection| Ok((kind(&connection)?, connection))) {
+        Ok((Kind::Log, connection)) => Ok((connection, false)),
+        Ok((Kind::New, connection)) => Ok((connection, true)),
+        Ok((Kind::Version(found), _)) => Err(OpenError::Version { found }),
+        Ok((Kind::Foreign, _)) if is_marked => Err(OpenError::of(&StoreError::HEADER)),
+        Ok((Kind::Foreign, _)) => Err(OpenError::Foreign),
+        Err(fault) if fault.is_no_store() && !is_marked => Err(OpenError::Foreign),
+        Err(fault) => Err(OpenError::of(&fault)),
+    }
 }
 
 /// Whether positions handed out before still hold.

@@ -6,10 +6,9 @@ use super::OpenError;
 use super::apply::Apply;
 use super::codec::decode_record;
 use super::mark::{BootId, Mark, MarkFile};
+use super::open::identify;
 use super::rooms::RoomCache;
-use super::schema::{
-    Kind, State, StoreError, check_table, create, kind, open_damaged, open_writer, unsigned,
-};
+use super::schema::{State, StoreError, check_table, create, open_damaged, open_writer, unsigned};
 use super::writer::checkpoint;
 use crate::{Epoch, Record, Settings};
 
@@ -62,14 +61,11 @@ pub fn repair(path: &Path) -> Result<RepairReport, OpenError> {
     }
     let mut mark = MarkFile::open(path).map_err(OpenError::of_mark)?;
     let is_marked = mark.read().map_err(OpenError::of_io)?.is_some();
-    match open_damaged(path).and_then(|connection| kind(&connection)) {
-        Ok(Kind::Version(found)) => return Err(OpenError::Version { found }),
-        Ok(Kind::Foreign) if !is_marked => return Err(OpenError::Foreign),
-        Err(fault) if fault.is_damage() && !is_marked => return Err(OpenError::Foreign),
+    match identify(open_damaged(path), is_marked) {
+        Err(fault @ (OpenError::Version { .. } | OpenError::Foreign)) => Err(fault),
         // Whatever else is wrong, nothing is lost: the file is kept beside what can be saved.
-        _ => {}
+        _ => repair_locked(path, &mut mark),
     }
-    repair_locked(path, &mut mark)
 }
 
 pub(super) fn repair_locked(path: &Path, file: &mut MarkFile) -> Result<RepairReport, OpenError> {

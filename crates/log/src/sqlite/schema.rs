@@ -94,6 +94,12 @@ impl StoreError {
         }
     }
 
+    /// Whether the file is no store of SQLite.
+    pub(super) fn is_no_store(&self) -> bool {
+        let Self::Sqlite(error) = self else { return false };
+        error.sqlite_error_code() == Some(ErrorCode::NotADatabase)
+    }
+
     /// Whether the content is at fault rather than the disk.
     pub(super) fn is_damage(&self) -> bool {
         // A value of another type, or text that is not UTF-8, was not written so.

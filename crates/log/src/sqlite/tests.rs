@@ -184,14 +184,18 @@ fn another_file_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log");
     std::fs::write(&path, vec![b'x'; 10_000]).unwrap();
-    assert!(matches!(SqliteLog::open(settings(directory.path())), Err(OpenError::Damaged(_))));
+    assert!(matches!(SqliteLog::open(settings(directory.path())), Err(OpenError::Foreign)));
+    assert!(matches!(repair(&path), Err(OpenError::Foreign)));
     assert_eq!(std::fs::read(&path).unwrap(), vec![b'x'; 10_000]);
     std::fs::remove_file(&path).unwrap();
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("CREATE TABLE theirs (id)").unwrap();
     drop(other);
+    let before = std::fs::read(&path).unwrap();
     assert!(matches!(SqliteLog::open(settings(directory.path())), Err(OpenError::Foreign)));
     assert!(matches!(verify(&path), Err(OpenError::Foreign)));
+    assert!(matches!(repair(&path), Err(OpenError::Foreign)));
+    assert_eq!(std::fs::read(&path).unwrap(), before, "not even its header");
     assert!(matches!(repair(&directory.path().join("none")), Err(OpenError::Missing)));
 }
 

@@ -6,8 +6,9 @@ use rusqlite::Connection;
 
 use super::OpenError;
 use super::mark::{is_held, peek};
+use super::open::identify;
 use super::read::{Snapshot, read_error};
-use super::schema::{Kind, State, StoreError, check_tables, kind, open_reader};
+use super::schema::{State, StoreError, check_tables, open_reader};
 use crate::{Epoch, Order, Page, Position, Query, ReadError, Scope};
 
 /// How a log stands, without a check of what is in it.
@@ -37,6 +38,15 @@ pub struct Overview {
     pub is_open: bool,
 }
 
+/// Whether a process has a log open.
+///
+/// # Errors
+///
+/// When the mark beside the log cannot be read.
+pub fn is_open(path: &Path) -> Result<bool, OpenError> {
+    is_held(path).map_err(OpenError::of_io)
+}
+
 /// A log that is only read. Nothing is locked or changed, and nothing is held while nothing is
 /// asked: each answer is of the moment it was asked for.
 pub struct SqliteView {
@@ -55,15 +65,13 @@ impl SqliteView {
         if !path.exists() {
             return Err(OpenError::Missing);
         }
-        let connection = open_reader(path).map_err(of)?;
-        match kind(&connection).map_err(of)? {
-            Kind::Log => check_tables(&connection).map_err(of)?,
-            Kind::Version(found) => return Err(OpenError::Version { found }),
-            Kind::New | Kind::Foreign if peek(path).is_some() => {
-                return Err(OpenError::of(&StoreError::HEADER));
-            }
-            Kind::New | Kind::Foreign => return Err(OpenError::Foreign),
-        }
+        let is_marked = peek(path).is_some();
+        let connection = match identify(open_reader(path), is_marked)? {
+            (connection, false) => connection,
+            _ if is_marked => return Err(of(StoreError::HEADER)),
+            _ => return Err(OpenError::Foreign),
+        };
+        check_tables(&connection).map_err(of)?;
         Ok(Self { path: path.to_owned(), connection })
     }
 
