@@ -147,7 +147,7 @@ pub(super) fn open(settings: &SqliteSettings) -> Result<Opened, OpenError> {
     let mut mark_file = MarkFile::open(path).map_err(OpenError::of_mark)?;
     let mut repaired = None;
     let is_marked = mark_file.read().map_err(OpenError::of_io)?.is_some();
-    let mut connection = match open_whole(path, settings.check, is_marked) {
+    let (mut connection, is_new) = match open_whole(path, settings.check, is_marked) {
         Err(OpenError::Damaged(problems)) if settings.on_damage == OnDamage::Repair => {
             tracing::error!(problem = ?problems.first(), "the event log is damaged; repairing it");
             repaired = Some(repair_locked(path, &mut mark_file)?);
@@ -167,7 +167,7 @@ pub(super) fn open(settings: &SqliteSettings) -> Result<Opened, OpenError> {
     let change = match repaired {
         Some(report) => Some(EpochChange::Repaired(report)),
         None => {
-            let change = epoch_change(&state, mark, settings.boot);
+            let change = epoch_change(&state, is_new, mark, settings.boot);
             if change.as_ref().is_some_and(|change| *change != EpochChange::Created) {
                 (state, sessions_dropped) = renew(&mut connection, state).map_err(of)?;
             }
@@ -190,8 +190,12 @@ pub(super) fn open(settings: &SqliteSettings) -> Result<Opened, OpenError> {
     Ok(Opened { connection, mark_file, mark, state, report })
 }
 
-/// Opens the file, makes the tables of a new one, checks those of an old one.
-fn open_whole(path: &Path, check_how: Check, is_marked: bool) -> Result<Connection, OpenError> {
+/// Opens the file, makes the tables of a new one, checks those of an old one; says whether it is new.
+fn open_whole(
+    path: &Path,
+    check_how: Check,
+    is_marked: bool,
+) -> Result<(Connection, bool), OpenError> {
     let of = |fault: StoreError| OpenError::of(&fault);
     // Asked before anything is set: a store of another program is left as it is.
     let (mut connection, is_new) = identify(connect(path), is_marked)?;
@@ -205,7 +209,7 @@ fn open_whole(path: &Path, check_how: Check, is_marked: bool) -> Result<Connecti
             return Err(OpenError::Damaged(report.problems));
         }
     }
-    Ok(connection)
+    Ok((connection, is_new))
 }
 
 /// Lets a connection to a log pass, or to a file that is to become one, and says whether it is new.
@@ -226,10 +230,15 @@ pub(super) fn identify(
 }
 
 /// Whether positions handed out before still hold.
-fn epoch_change(state: &State, mark: Option<Mark>, boot: BootId) -> Option<EpochChange> {
+fn epoch_change(
+    state: &State,
+    is_new: bool,
+    mark: Option<Mark>,
+    boot: BootId,
+) -> Option<EpochChange> {
+    // Without a mark, even a store in which nothing stands may have lost all that was answered.
     let Some(mark) = mark else {
-        let created = state.commits == 0;
-        return Some(if created { EpochChange::Created } else { EpochChange::MarkUnknown });
+        return Some(if is_new { EpochChange::Created } else { EpochChange::MarkUnknown });
     };
     // A store that was made just now beside an old mark has lost everything.
     let is_its = mark.epoch == state.epoch || state.commits == 0;

@@ -23,6 +23,10 @@ const WRITER_CHECKPOINT_PAGES: u32 = 16_384;
 /// larger is not even allocated.
 const MAX_VALUE_BYTES: i32 = 24 << 20;
 
+/// The largest number of a state that is believed: half of what a sequence can be, so that there is
+/// always place for more. At a million entries a second it lasts 145 000 years.
+const MAX_STATE_NUMBER: u64 = MAX_SEQUENCE / 2;
+
 const TABLES: &str = "
     CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), body BLOB NOT NULL) STRICT;
     CREATE TABLE entries (sequence INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
@@ -221,7 +225,7 @@ impl State {
             sessions: number(sessions),
             idle_rooms: number(idle_rooms),
         };
-        let fits = numbers.iter().skip(1).all(|count| number(count) <= MAX_SEQUENCE);
+        let fits = numbers.iter().skip(1).all(|count| number(count) <= MAX_STATE_NUMBER);
         (fits && state.first <= state.head + 1).then_some(state)
     }
 }

@@ -166,6 +166,21 @@ fn a_mark_without_its_store_is_another_life() {
     assert_eq!((&log.report().change, log.head().sequence), (&Some(lost), 0));
 }
 
+/// Found by fuzzing: all entries were in the write-ahead log, and that was gone, too.
+#[test]
+fn an_empty_store_without_its_mark_is_another_life() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = SqliteLog::open(settings(directory.path())).unwrap();
+    append(&log, Durability::Os).unwrap();
+    let (epoch, left) = (log.epoch(), copy(directory.path()));
+    for part in ["log-wal", "log.mark"] {
+        std::fs::remove_file(left.path().join(part)).unwrap();
+    }
+    let log = SqliteLog::open(settings(left.path())).unwrap();
+    assert_ne!(log.epoch(), epoch);
+    assert_eq!((&log.report().change, log.head().sequence), (&Some(EpochChange::MarkUnknown), 0));
+}
+
 #[test]
 fn one_process_at_a_time_has_the_log() {
     let directory = tempfile::tempdir().unwrap();
