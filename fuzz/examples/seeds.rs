@@ -41,6 +41,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     frames()?;
     payloads()?;
     packets()?;
+    positions()?;
+    log_files()?;
     connections()
 }
 
@@ -184,6 +186,72 @@ fn packets() -> Result<(), Box<dyn Error>> {
                 seeds.add(&[&input])?;
             }
         }
+    }
+    Ok(())
+}
+
+/// Texts, good and nearly so.
+fn positions() -> Result<(), Box<dyn Error>> {
+    let mut seeds = Seeds::of("position")?;
+    for text in [
+        "AAAAAAAAAAH.q",
+        "P__________.H__________",
+        "AAAAAAAAAAA.A",
+        "AAAAAAAAAAA.AB",
+        "AAAAAAAAAAA.IAAAAAAAAAA",
+        "QAAAAAAAAAA.B",
+        "AAAAAAAAAAA",
+        "AAAAAAAAAAAA.B",
+        "AAAAA AAAAA.B",
+        "0",
+        "",
+    ] {
+        seeds.add(&[text.as_bytes()])?;
+    }
+    seeds.add(&[&[0xff; 16]])
+}
+
+/// The kind, then what it is of: see `log_file.rs`.
+fn log_files() -> Result<(), Box<dyn Error>> {
+    let mut seeds = Seeds::of("log_file")?;
+    let mut page = vec![0_u8; 512];
+    for (at, bytes) in [
+        (0, &b"SQLite format 3\0"[..]),
+        (16, &[2, 0, 1, 1, 0, 64, 32, 32]),
+        (31, &[1]),
+        (47, &[4]),
+        (59, &[1]),
+        (63, &[1]),
+        (68, b"fanf"),
+        (100, &[0x0d]),
+        (105, &[2, 0]),
+    ] {
+        page[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+    for kind in [0_u8, 1] {
+        for store in [&b""[..], b"x", &page[..100], &page, b"SQLite format 3\0"] {
+            seeds.add(&[&[kind], store])?;
+        }
+    }
+    for kind in [2_u8, 3] {
+        seeds.add(&[&[kind]])?;
+        for file in [0x00_u8, 0x10, 0x20] {
+            for what in 0_u8..6 {
+                for offset in [[0, 0, 44], [0, 0x10, 3], [0, 0x81, 7], [1, 0x20, 1]] {
+                    seeds.add(&[&[kind, file | what], &offset, &[8]])?;
+                }
+            }
+        }
+    }
+    let far = i64::MAX.to_le_bytes();
+    for place in 0_u8..9 {
+        seeds.add(&[&[4, 0, place, 8], &far])?;
+        seeds.add(&[&[4, 0, place, 8], &[0xff; 8]])?;
+        seeds.add(&[&[4, 0, place, 8], &[0; 8]])?;
+    }
+    for table in 1_u8..4 {
+        seeds.add(&[&[4, table, 41, 40], &[0; 40]])?;
+        seeds.add(&[&[4, table, 1, 40], &[0xff; 40]])?;
     }
     Ok(())
 }
