@@ -1,9 +1,12 @@
 //! The settings of the library, from those of the binary.
 
+use std::sync::Arc;
+
 use anyhow::Context;
+use eventlog::EventLog;
 use fanfare::engineio::{self, Cookie, Cors};
 use fanfare::server::{ServerSettings, TlsSettings};
-use fanfare::{OutboxLimits, Settings as Library};
+use fanfare::{OutboxLimits, Recording, RecoverySettings, Settings as Library};
 use socketio::Limits as PacketLimits;
 
 use crate::settings::{Parser, Settings, Size, Transport};
@@ -13,7 +16,10 @@ use crate::settings::{Parser, Settings, Size, Transport};
 /// # Errors
 ///
 /// A value that the library does not take although the check of the settings let it pass.
-pub(crate) fn settings(from: &Settings) -> anyhow::Result<Library> {
+pub(crate) fn settings(
+    from: &Settings,
+    log: Option<Arc<dyn EventLog>>,
+) -> anyhow::Result<Library> {
     let (limits, defaults) = (&from.limits, Library::default());
     Ok(Library {
         engine: engine(from)?,
@@ -38,6 +44,16 @@ pub(crate) fn settings(from: &Settings) -> anyhow::Result<Library> {
         max_running_handlers: small(limits.running_handlers),
         max_sessions: count(limits.sessions),
         body_deadline: from.http.body_timeout.0,
+        log: log.map(Into::into),
+        recording: Recording::new(&from.event_log.recorded, &from.event_log.ephemeral)
+            .context("event_log.recorded, event_log.ephemeral")?,
+        recovery: RecoverySettings {
+            enabled: from.recovery.enabled,
+            window: from.recovery.window.0,
+            max_events: count(from.recovery.events),
+            max_bytes: bytes(from.recovery.bytes),
+            max_waiting: count(from.recovery.waiting),
+        },
         shards: from.shards.map_or(defaults.shards, count),
     })
 }
@@ -122,7 +138,7 @@ mod tests {
     #[test]
     fn the_defaults_of_the_binary_are_those_of_the_library() {
         let defaults = Inputs::default().load().unwrap().settings;
-        let ours = settings(&defaults).unwrap();
+        let ours = settings(&defaults, None).unwrap();
         assert_eq!(format!("{ours:#?}"), format!("{:#?}", Library::default()));
         let ours = server_settings(&defaults);
         assert_eq!(format!("{ours:#?}"), format!("{:#?}", ServerSettings::default()));

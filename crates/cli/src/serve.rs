@@ -34,7 +34,7 @@ async fn serve(settings: &Settings, data: &Path) -> anyhow::Result<()> {
     let mut signals = StopSignals::listen().context("signals cannot be listened for")?;
     let key = ApiKey::find(settings.api_key.as_ref(), settings.listen, data)?;
     let log = event_log::open(settings, data)?;
-    let io = Io::new(library::settings(settings)?)?;
+    let io = Io::new(library::settings(settings, log.clone())?)?;
     let router = app::router(&io, settings, key.digest(), log)?;
     let server = Server::new(io, router).settings(library::server_settings(settings));
     let bound = bind(&server, settings)?;

@@ -462,7 +462,14 @@ impl Io {
             tracing::warn!("some connections did not take everything before the deadline");
         }
         self.run_on_all(|| |shard| shard.stop()).await;
-        self.0.keeper.stop();
+        if let Some(recorder) = self.0.recorder.clone() {
+            self.0.keeper.stop();
+            // It waits for the disk.
+            let closed = tokio::task::spawn_blocking(move || recorder.log.close()).await;
+            if closed.is_err() {
+                tracing::error!("the event log could not be closed in order");
+            }
+        }
         self.0.registry.forget_handlers();
         self.0.closed.cancel();
     }

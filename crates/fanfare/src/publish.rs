@@ -53,8 +53,10 @@ impl Order {
 impl Io {
     /// Whether what is sent there is recorded.
     pub(crate) fn records(&self, core: &NamespaceCore, target: &Target) -> bool {
+        let rooms = target.room_names();
         self.inner().recorder.is_some()
-            && (core.recovers() || target.room_names().iter().all(|room| !is_socket(room)))
+            && (core.recovers() || rooms.iter().all(|room| !is_socket(room)))
+            && self.settings().recording.records_any(core.name.as_str(), rooms.iter().map(Room::as_str))
     }
 
     /// Sends an event to the sockets it is meant for.

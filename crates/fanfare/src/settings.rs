@@ -1,6 +1,7 @@
 //! What can be set.
 
 use crate::recorder::Log;
+use crate::recording::Recording;
 use socketio::Parser;
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub struct Settings {
     /// Where events are recorded. Default: `None`, nothing is: no history, and no client gets its
     /// session back.
     pub log: Option<Log>,
+    /// Which rooms are recorded. Default: all.
+    pub recording: Recording,
     /// Connection state recovery; without a log there is none.
     pub recovery: RecoverySettings,
     /// Threads that own connections. Default: one per core.
@@ -117,6 +120,7 @@ impl Default for Settings {
             body_deadline: Duration::from_secs(20),
             max_sessions: 1_000_000,
             log: None,
+            recording: Recording::default(),
             recovery: RecoverySettings::default(),
             shards: std::thread::available_parallelism().map_or(1, usize::from),
         }

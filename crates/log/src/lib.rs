@@ -184,6 +184,10 @@ pub trait EventLog: Send + Sync {
 
     /// How much it holds, for metrics. Quick.
     fn stats(&self) -> Stats;
+
+    /// Takes nothing more, answers what is waiting, and ends in order. Waits for it. What is in
+    /// memory can still be read.
+    fn close(&self);
 }
 
 /// Appends and waits for the answer: for tools, tests and threads of their own.

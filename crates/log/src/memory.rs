@@ -315,6 +315,10 @@ impl EventLog for MemoryLog {
         Health::Ready
     }
 
+    fn close(&self) {
+        // Nothing waits, and nothing stays.
+    }
+
     fn stats(&self) -> Stats {
         let state = self.state();
         Stats {

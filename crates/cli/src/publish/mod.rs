@@ -10,9 +10,10 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use fanfare::{EmitError, Namespace};
+use fanfare::eventlog::{self, AppendError};
+use fanfare::{EmitError, Namespace, Published};
 use http_body_util::{BodyExt, Limited};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::request::{Publish, Recipients};
 use crate::answer::{Refusal, Refused, json_response};
@@ -37,14 +38,14 @@ impl Publisher {
     /// Answers a request.
     pub(crate) async fn answer(&self, request: Request<Body>) -> Response {
         match self.publish(request).await {
-            Ok(()) => json_response(StatusCode::OK, &json!({ "ok": true })),
+            Ok(published) => json_response(StatusCode::OK, &answer(published)),
             Err(refused) => refused.into_response(),
         }
     }
 
     /// The checks in the order of what they cost, and so that nothing is read for, or told to,
     /// somebody without the key.
-    async fn publish(&self, request: Request<Body>) -> Result<(), Refused> {
+    async fn publish(&self, request: Request<Body>) -> Result<Published, Refused> {
         let (head, body) = request.into_parts();
         if head.method != Method::POST {
             return Err(Refused::method("POST"));
@@ -52,10 +53,11 @@ impl Publisher {
         self.key.check(&head.headers)?;
         check_query(&head)?;
         check_encoding(&head.headers)?;
+        let key = idempotency_key(&head.headers)?;
         let body = self.read(&head.headers, body).await?;
         let publish = request::parse(&body)
             .map_err(|refusal| Refused::new(StatusCode::BAD_REQUEST, refusal))?;
-        self.emit(publish)
+        self.emit(publish, key).await
     }
 
     async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
@@ -88,7 +90,7 @@ impl Publisher {
         Refused::new(StatusCode::PAYLOAD_TOO_LARGE, refusal.with(json!({ "max_bytes": max })))
     }
 
-    fn emit(&self, publish: Publish) -> Result<(), Refused> {
+    async fn emit(&self, publish: Publish, key: Option<String>) -> Result<Published, Refused> {
         let Some(namespace) = self.namespaces.get(&publish.namespace) else {
             let refusal = Refusal::new(
                 "UNKNOWN_NAMESPACE",
@@ -110,7 +112,40 @@ impl Publisher {
         if publish.volatile {
             broadcast = broadcast.volatile();
         }
-        broadcast.emit(&publish.event, publish.args).map_err(not_emitted)
+        if let Some(key) = key {
+            broadcast = broadcast.idempotency_key(key);
+        }
+        broadcast.publish(&publish.event, publish.args).await.map_err(not_emitted)
+    }
+}
+
+/// The position of a recorded event is told, as clients get it.
+fn answer(published: Published) -> Value {
+    let position = published.position.map(|position| position.to_string());
+    let mut answer = json!({ "ok": true, "position": position });
+    if published.repeated
+        && let Some(answer) = answer.as_object_mut()
+    {
+        answer.insert("repeated".to_owned(), true.into());
+    }
+    answer
+}
+
+/// The longest `Idempotency-Key`, in bytes: what the log keeps.
+const MAX_KEY_BYTES: usize = 255;
+
+/// What makes a retry safe: the value of `Idempotency-Key`, if there is one.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refused> {
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let key = value.to_str().ok().filter(|key| (1..=MAX_KEY_BYTES).contains(&key.len()));
+    match key {
+        Some(key) if values.next().is_none() => Ok(Some(key.to_owned())),
+        _ => {
+            let message = "The Idempotency-Key is not one; expected one header of 1 to 255 \
+                           visible ASCII characters.";
+            Err(Refused::new(StatusCode::BAD_REQUEST, Refusal::new("INVALID_REQUEST", message)))
+        }
     }
 }
 
@@ -150,12 +185,39 @@ fn not_emitted(error: EmitError) -> Refused {
             "OVERLOADED",
             "The server has more to deliver than it can; try again later.",
         ),
+        EmitError::NotRecorded => {
+            let message = "An Idempotency-Key needs an event that is recorded, and this one is \
+                           not: it is volatile, or its rooms are ephemeral.";
+            Refused::new(StatusCode::BAD_REQUEST, Refusal::new("NOT_RECORDED", message))
+        }
+        EmitError::Log(error) => not_appended(&error),
         // The rest was checked before; what the library refuses all the same is the caller's.
         error => {
             let refusal =
                 Refusal::new("INVALID_REQUEST", format!("The event cannot be sent: {error}"));
             Refused::new(StatusCode::BAD_REQUEST, refusal)
         }
+    }
+}
+
+/// Why the log did not take an event. Whatever is not certain is no success.
+fn not_appended(error: &AppendError) -> Refused {
+    match error {
+        AppendError::Refused(eventlog::Refusal::DiskFull) => {
+            let message = "The event was not sent: the disk with the event log is full.";
+            let refusal = Refusal::new("LOG_FULL", message);
+            Refused::new(StatusCode::INSUFFICIENT_STORAGE, refusal)
+        }
+        AppendError::Unknown(_) => unavailable(
+            "LOG_UNCERTAIN",
+            "Whether the event is recorded is unknown; send it again with the same \
+             Idempotency-Key, or not at all.",
+        ),
+        AppendError::Record { fault, .. } => {
+            let refusal = Refusal::new("INVALID_REQUEST", format!("The event: {fault}."));
+            Refused::new(StatusCode::BAD_REQUEST, refusal)
+        }
+        error => unavailable("LOG_UNAVAILABLE", &format!("The event was not sent: {error}.")),
     }
 }
 

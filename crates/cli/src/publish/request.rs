@@ -15,7 +15,7 @@ use crate::rooms::{self, ROOM_FORM, USER_PREFIX};
 pub(crate) const MAX_TARGETS: usize = 1_000;
 
 /// The longest name of an event, in bytes: it is in every packet.
-pub(crate) const MAX_EVENT_BYTES: usize = 256;
+pub(crate) const MAX_EVENT_BYTES: usize = 255;
 
 /// One event and who gets it.
 #[derive(Debug, PartialEq)]
@@ -100,7 +100,7 @@ fn fields(body: &[u8]) -> serde_json::Result<Fields<'_>> {
     }
 }
 
-const EVENT_FORM: &str = "a name of 1 to 256 bytes without control characters";
+const EVENT_FORM: &str = "a name of 1 to 255 bytes without control characters";
 const ONE_TARGET: &str = "exactly one of `rooms`, `users` and `all: true`";
 
 fn recipients(fields: &Fields<'_>) -> Result<Recipients, Refusal> {

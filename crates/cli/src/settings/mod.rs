@@ -128,6 +128,8 @@ table::settings! {
         log: Log;
         + /// What the server remembers.
         event_log: EventLog;
+        + /// Who gets their session back.
+        recovery: Recovery;
     }
 }
 
@@ -164,6 +166,30 @@ table::settings! {
         /// How many bytes may wait.
         bytes: Size = Kind::Size { min: Size(KB), max: Size(GB) }, Some("4MiB"),
             "times the number of clients, this is the memory that slow clients can take";
+    }
+}
+
+table::settings! {
+    /// Which clients that lost their connection get their session back, with all they missed. None
+    /// do if `event_log.kind` is off.
+    struct Recovery at "recovery." {
+        /// Whether clients get their sessions back. Events then carry their position as their last
+        /// argument.
+        enabled: bool = Kind::Switch, Some("true"),
+            "it is what this server is for";
+        /// How long after the loss of its connection a client may come back.
+        window: Span = Kind::Duration { min: seconds(1), max: seconds(30 * 86_400) }, Some("24h"),
+            "as long as events are kept";
+        /// How many missed events are sent again; who missed more is told that it was not
+        /// recovered.
+        events: u64 = Kind::Count { min: 1, max: 10_000 }, Some("10000"),
+            "about what may wait for a client that is connected";
+        /// How many bytes of them.
+        bytes: Size = Kind::Size { min: Size(KB), max: Size(GB) }, Some("2MiB"),
+            "half of what may wait for a client that is connected";
+        /// How many sessions wait for their clients; the oldest are given up.
+        waiting: u64 = Kind::Count { min: 1, max: 100_000_000 }, Some("500000"),
+            "half of event_log.max_sessions: the others are connected";
     }
 }
 
@@ -318,6 +344,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
         Tls::TABLE,
         Log::TABLE,
         EventLog::TABLE,
+        Recovery::TABLE,
     ];
     parts.into_iter().flatten()
 }

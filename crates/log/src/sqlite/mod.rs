@@ -243,6 +243,10 @@ impl EventLog for SqliteLog {
         self.ask(Work::Reset, Answer::Reset(done, None), 0);
     }
 
+    fn close(&self) {
+        Self::close(self);
+    }
+
     fn put_session(&self, session: Session, done: Done<Result<(), SessionError>>) {
         if let Err(fault) = session.check() {
             return done(Err(fault));
