@@ -1,5 +1,6 @@
 //! The binary `fanfare`: settings, composition, subcommands.
 
+mod access;
 mod answer;
 mod api_key;
 mod app;

@@ -6,8 +6,8 @@ use fanfare::{Ack, Args, JoinError, Namespace, Socket};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::access::Caller;
 use crate::answer::Refusal;
-use crate::rooms::{self, NotJoinable, ROOM_FORM};
 
 /// Lets the clients of a namespace join and leave rooms.
 pub(crate) fn serve(namespace: &Namespace) {
@@ -40,17 +40,8 @@ fn wanted(args: &Args) -> Result<String, Refusal> {
         let refusal = Refusal::new("INVALID_ROOM", message);
         return Err(refusal.with(json!({ "field": "roomId", "expected": "{roomId: <name>}" })));
     };
-    match rooms::check_joinable(&room) {
-        Ok(()) => Ok(room),
-        Err(NotJoinable::Name(why)) => {
-            Err(Refusal::new("INVALID_ROOM", format!("This is no name of a room: {why}."))
-                .with(json!({ "field": "roomId", "expected": ROOM_FORM })))
-        }
-        Err(why) => {
-            let message = format!("Clients do not join or leave this room by themselves: {why}.");
-            Err(Refusal::new("ROOM_NOT_JOINABLE", message).with(json!({ "field": "roomId" })))
-        }
-    }
+    Caller::Client.may_read(&room).map_err(|denied| denied.refusal("roomId"))?;
+    Ok(room)
 }
 
 async fn join_room(socket: &Socket, room: &str) -> Result<(), Refusal> {
