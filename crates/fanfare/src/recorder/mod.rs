@@ -18,6 +18,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::Semaphore;
 
 /// The event log a server records in, and recovers from.
 ///
@@ -81,7 +82,13 @@ pub(crate) struct Recorder {
     pending: Box<[AtomicUsize]>,
     pub(crate) sessions: Sessions,
     pub(crate) recovery: RecoverySettings,
+    /// Who may read from the disk now.
+    pub(crate) reads: Semaphore,
 }
+
+/// Reads from the disk at the same time: more of them only wait for each other, and take the
+/// processor from those who are connected.
+const MAX_READS: usize = 4;
 
 /// Something given to the log that is not shown yet.
 pub(crate) struct Pending {
@@ -103,7 +110,8 @@ impl Recorder {
         // What a log does not offer is not asked of it.
         let durability = log.strongest().min(Durability::Os);
         let pending = (0..=shards).map(|_| AtomicUsize::new(0)).collect();
-        Recorder { log, durability, pending, sessions: Sessions::default(), recovery }
+        let (sessions, reads) = (Sessions::default(), Semaphore::new(MAX_READS));
+        Recorder { log, durability, pending, sessions, recovery, reads }
     }
 
     /// Whether something this thread published before is not shown yet.

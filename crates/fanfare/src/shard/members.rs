@@ -145,7 +145,10 @@ impl Shard {
         let state = self.state.borrow();
         let describe = |seat: Seat| {
             let socket = &state.sockets.get(seat.socket)?.socket;
-            let auth: Value = socket.auth().unwrap_or_default();
+            let mut auth: Value = socket.auth().unwrap_or_default();
+            if let Some(auth) = auth.as_object_mut() {
+                auth.remove("pid"); // the secret by which the client comes back
+            }
             Some(Description {
                 id: socket.id(),
                 handshake: socket.handshake().to_json(&auth),

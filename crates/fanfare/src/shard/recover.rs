@@ -64,7 +64,6 @@ impl Shard {
         let Some(recorder) = self.io.inner().recorder.clone() else {
             return Err(NotRecovered::UnknownPid);
         };
-        self.turn().await;
         let claim = claim(&recorder, namespace, wanted).await?;
         let Some(socket) = self.reserve(key, namespace.clone(), auth, Some(&claim.session)) else {
             self.io.left(namespace.core());
@@ -101,6 +100,7 @@ impl Shard {
             self.take_over(holder).await;
             claim.session = read_session(recorder, key).await?;
         }
+        self.turn().await;
         let mut missed = Missed { after: claim.after, entries: Vec::new(), bytes: 0 };
         for _ in 0..MAX_READS {
             self.catch_up();
@@ -234,6 +234,18 @@ impl Claim {
 }
 
 impl Recorder {
+    /// Reads from the log, on a thread that may wait for the disk.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn EventLog) -> T + Send + 'static,
+    ) -> Result<T, NotRecovered> {
+        let permit = self.reads.acquire().await;
+        let log = self.log.clone();
+        let done = tokio::task::spawn_blocking(move || read(&*log)).await;
+        drop(permit);
+        done.map_err(|_| NotRecovered::Log)
+    }
+
     /// Done when all that was asked of the log before is.
     pub(crate) async fn settled(self: &Arc<Self>) {
         let (sender, receiver) = oneshot::channel();
@@ -274,10 +286,14 @@ async fn read_session(
     recorder: &Arc<Recorder>,
     key: eventlog::SessionKey,
 ) -> Result<Session, NotRecovered> {
-    let log = recorder.log.clone();
-    let read = tokio::task::spawn_blocking(move || log.session(key)).await;
-    let session = read.map_err(|_| NotRecovered::Log)?.map_err(failed)?;
-    session.ok_or(NotRecovered::UnknownPid)
+    let found = recorder.read(move |log| log.session(key)).await?.map_err(failed)?;
+    if let Some(session) = found {
+        return Ok(session);
+    }
+    // It may be on its way.
+    recorder.settled().await;
+    let found = recorder.read(move |log| log.session(key)).await?.map_err(failed)?;
+    found.ok_or(NotRecovered::UnknownPid)
 }
 
 /// What is read, and how much of it.
@@ -351,9 +367,9 @@ async fn read_old(
     session: &Session,
     bounds: Bounds,
 ) -> Result<Page, NotRecovered> {
-    let (log, session) = (recorder.log.clone(), session.clone());
-    let read = tokio::task::spawn_blocking(move || {
-        let Some(page) = read(&*log, &session, &bounds, false).map_err(failed)? else {
+    let session = session.clone();
+    let read = recorder.read(move |log| {
+        let Some(page) = read(log, &session, &bounds, false).map_err(failed)? else {
             return Err(NotRecovered::Log);
         };
         // Of a room that was joined later than that, less must be kept.
@@ -365,7 +381,7 @@ async fn read_old(
             })?;
         if kept { Ok(page) } else { Err(NotRecovered::Trimmed) }
     });
-    read.await.map_err(|_| NotRecovered::Log)?
+    read.await?
 }
 
 fn failed(error: ReadError) -> NotRecovered {
