@@ -6,8 +6,10 @@
 
 use anyhow::Result;
 use clap::Parser;
-use fanfare::{Ack, Args, Io, Server, Socket};
+use fanfare::eventlog::{SqliteLog, SqliteSettings};
+use fanfare::{Ack, Args, Io, Log, Server, Socket};
 use serde_json::value::RawValue;
+use std::path::PathBuf;
 
 #[derive(Parser)]
 struct Flags {
@@ -17,12 +19,22 @@ struct Flags {
     /// Threads that own connections.
     #[arg(long, default_value_t = 1)]
     shards: usize,
+    /// Records what is published, in a log on disk in this folder.
+    #[arg(long)]
+    log: Option<PathBuf>,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let flags = Flags::parse();
-    let io = Io::with(|settings| settings.shards = flags.shards)?;
+    let log = match flags.log {
+        Some(folder) => Some(SqliteLog::open(SqliteSettings::new(folder.join("events.db")))?),
+        None => None,
+    };
+    let io = Io::with(|settings| {
+        settings.shards = flags.shards;
+        settings.log = log.map(Log::new);
+    })?;
     io.main()
         .on_connect(|socket: Socket| async move {
             if let Some(room) = socket.handshake().query("room").filter(|room| !room.is_empty()) {

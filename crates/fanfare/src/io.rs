@@ -82,6 +82,10 @@ impl Inboxes {
     fn len(&self) -> usize {
         1 + self.others.len()
     }
+
+    fn all(&self) -> Arc<[Arc<Inbox>]> {
+        std::iter::once(&self.first).chain(&self.others).cloned().collect()
+    }
 }
 
 /// Decides whether a client may open a session; `Err` may carry a message for it.
@@ -151,7 +155,9 @@ impl Io {
         let recovery = settings.log.is_some() && settings.recovery.enabled;
         let root = socketio::Namespace::root();
         let main = NamespaceCore::new(root, 0, false, Arc::default(), recovery);
-        let recorder = settings.log.as_ref().map(|log| Recorder::new(log, count, settings.recovery));
+        let inboxes = Inboxes::new(count);
+        let recorder = settings.log.as_ref();
+        let recorder = recorder.map(|log| Recorder::new(log, inboxes.all(), settings.recovery));
         let order = Order::default();
         if let Some(recorder) = &recorder {
             order.begin(recorder.log.head());
@@ -159,7 +165,7 @@ impl Io {
         let io = Io(Arc::new(Inner {
             socketio: Arc::new(settings.socketio()),
             settings,
-            inboxes: Inboxes::new(count),
+            inboxes,
             registry: Registry::new(&main, recovery),
             main,
             recorder: recorder.map(Arc::new),
@@ -443,7 +449,14 @@ impl Io {
             return self.0.closed.cancelled().await; // somebody else closes it
         }
         if let Some(recorder) = &self.0.recorder {
-            recorder.settled().await; // what was published is shown before
+            // What was published is shown before.
+            let handed_over = recorder.clone();
+            self.run_on_all(|| {
+                let recorder = handed_over.clone();
+                move |_| recorder.hand_over()
+            })
+            .await;
+            recorder.settled().await;
         }
         self.run_on_all(|| |shard| shard.close_all()).await;
         let drained = async {

@@ -93,7 +93,7 @@ impl Io {
         wish: Wish,
     ) -> Result<oneshot::Receiver<Result<Published, AppendError>>, EmitError> {
         let Some(recorder) = &self.inner().recorder else { return Err(EmitError::NotRecorded) };
-        if !self.has_room() {
+        if !self.has_room() || !recorder.has_room() {
             return Err(EmitError::Overloaded);
         }
         if let Some(error) = recorder.refusal() {
@@ -106,7 +106,7 @@ impl Io {
             let published = io.appended(broadcast, appended);
             // An emit does not wait for it.
             let _ = sender.send(published);
-        });
+        })?;
         Ok(receiver)
     }
 
@@ -154,7 +154,12 @@ impl Io {
         }
         let broadcast = Arc::new(broadcast);
         for index in self.shard_indices() {
-            self.shard(index).push(Op::Broadcast(Arc::clone(&broadcast), asked.clone()));
+            let op = Op::Broadcast(Arc::clone(&broadcast), asked.clone());
+            match position {
+                // The shards are woken when all that the log answered at once is there.
+                Some(_) => drop(self.shard(index).add(op)),
+                None => self.shard(index).push(op),
+            }
         }
     }
 

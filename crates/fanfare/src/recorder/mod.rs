@@ -1,5 +1,6 @@
 //! The server's memory: what is published goes into the log first, and is shown from there.
 
+mod batch;
 mod keeper;
 mod payload;
 mod sessions;
@@ -9,14 +10,13 @@ pub(crate) use sessions::{Sessions, pid_key};
 
 use crate::namespace::Event;
 use crate::settings::RecoverySettings;
-use crate::shard::Broadcasting;
+use crate::shard::{Broadcasting, Inbox};
 use bytes::Bytes;
 use eventlog::{AppendError, Appended, Durability, Entry, EventLog, Health, Position, Record};
 use hub::Room;
-use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::Semaphore;
 
@@ -63,23 +63,18 @@ pub(crate) struct Wish {
     pub(crate) durability: Option<Durability>,
 }
 
-thread_local! {
-    /// Which shard's thread this is, counted from 1; 0 for every other thread.
-    static ORIGIN: Cell<usize> = const { Cell::new(0) };
-}
-
-/// To be called on a shard's thread when it starts.
-pub(crate) fn set_origin(shard: u8) {
-    ORIGIN.set(usize::from(shard) + 1);
-}
-
 /// A server's log and the sessions it can bring back.
 pub(crate) struct Recorder {
+    /// Another for each recorder of the process.
+    number: u64,
     pub(crate) log: Arc<dyn EventLog>,
     durability: Durability,
     /// What was given to the log and is not shown yet, by the threads that gave it: one place for
     /// each shard's, behind one for all others.
     pending: Box<[AtomicUsize]>,
+    pending_bytes: AtomicU64,
+    /// The shards, to be woken when their thread has something for the log.
+    inboxes: Arc<[Arc<Inbox>]>,
     pub(crate) sessions: Sessions,
     pub(crate) recovery: RecoverySettings,
     /// Who may read from the disk now.
@@ -90,75 +85,57 @@ pub(crate) struct Recorder {
 /// processor from those who are connected.
 const MAX_READS: usize = 4;
 
-/// Something given to the log that is not shown yet.
-pub(crate) struct Pending {
-    recorder: Arc<Recorder>,
-    origin: usize,
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        if let Some(count) = self.recorder.pending.get(self.origin) {
-            count.fetch_sub(1, Ordering::Release);
-        }
-    }
-}
-
 impl Recorder {
-    pub(crate) fn new(log: &Log, shards: usize, recovery: RecoverySettings) -> Self {
+    pub(crate) fn new(log: &Log, inboxes: Arc<[Arc<Inbox>]>, recovery: RecoverySettings) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         let log = log.0.clone();
-        // What a log does not offer is not asked of it.
-        let durability = log.strongest().min(Durability::Os);
-        let pending = (0..=shards).map(|_| AtomicUsize::new(0)).collect();
-        let (sessions, reads) = (Sessions::default(), Semaphore::new(MAX_READS));
-        Recorder { log, durability, pending, sessions, recovery, reads }
-    }
-
-    /// Whether something this thread published before is not shown yet.
-    pub(crate) fn is_behind(&self) -> bool {
-        let count = self.pending.get(ORIGIN.get());
-        count.is_some_and(|count| count.load(Ordering::Acquire) > 0)
-    }
-
-    /// Whether nothing at all waits to be shown.
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.pending.iter().all(|count| count.load(Ordering::Acquire) == 0)
-    }
-
-    fn begin(self: &Arc<Self>) -> Pending {
-        let origin = ORIGIN.get();
-        if let Some(count) = self.pending.get(origin) {
-            count.fetch_add(1, Ordering::AcqRel);
+        Recorder {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            // What a log does not offer is not asked of it.
+            durability: log.strongest().min(Durability::Os),
+            log,
+            pending: (0..=inboxes.len()).map(|_| AtomicUsize::new(0)).collect(),
+            pending_bytes: AtomicU64::new(0),
+            inboxes,
+            sessions: Sessions::default(),
+            recovery,
+            reads: Semaphore::new(MAX_READS),
         }
-        Pending { recorder: self.clone(), origin }
     }
 
-    /// Does something when all that was given to the log before is shown.
+    /// Does something when all that this thread gave to the log before is shown.
     pub(crate) fn behind(self: &Arc<Self>, act: impl FnOnce() + Send + 'static) {
-        let pending = self.begin();
-        let done = move |_: Result<Vec<Appended>, AppendError>| {
-            act(); // a log that takes nothing still has an order
+        let pending = self.begin(0);
+        self.give_act(Box::new(move || {
+            act();
             drop(pending);
-        };
-        self.log.append(Vec::new(), self.log.strongest().min(Durability::Os), Box::new(done));
+        }));
     }
 
     /// Appends an event; `done` is told how it went, in log order and on the log's thread.
+    ///
+    /// # Errors
+    ///
+    /// What is not within the limits of the log.
     pub(crate) fn append(
         self: &Arc<Self>,
         broadcast: Broadcasting,
         wish: Wish,
         done: impl FnOnce(Broadcasting, Result<Appended, AppendError>) + Send + 'static,
-    ) {
+    ) -> Result<(), AppendError> {
         let record = record(&broadcast, wish.key);
-        let pending = self.begin();
-        let answer = move |appended: Result<Vec<Appended>, AppendError>| {
-            let only = |all: Vec<Appended>| all.first().copied().ok_or(AppendError::Closed);
-            done(broadcast, appended.and_then(only));
+        record.check().map_err(|fault| AppendError::Record { index: 0, fault })?;
+        let (durability, offered) =
+            (wish.durability.unwrap_or(self.durability), self.log.strongest());
+        if durability > offered {
+            return Err(AppendError::NotOffered { asked: durability, offered });
+        }
+        let pending = self.begin(record.cost_bytes());
+        self.give(record, durability, Box::new(move |appended| {
+            done(broadcast, appended);
             drop(pending);
-        };
-        let durability = wish.durability.unwrap_or(self.durability);
-        self.log.append(vec![record], durability, Box::new(answer));
+        }));
+        Ok(())
     }
 
     /// Why nothing can be recorded at the moment.

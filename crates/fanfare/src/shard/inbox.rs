@@ -30,15 +30,22 @@ impl Inbox {
     /// Adds an operation and wakes the shard. After the shard's end it is dropped, by which whoever
     /// waits for its answer learns.
     pub(crate) fn push(&self, op: Op) {
+        if self.add(op) {
+            self.wake();
+        }
+    }
+
+    /// Adds an operation; the shard is woken later, for many of them. Says whether it was taken.
+    pub(crate) fn add(&self, op: Op) -> bool {
         let mut queue = self.queue();
         if queue.closed {
             drop(queue); // dropping an operation may push another one
-            return drop(op);
+            drop(op);
+            return false;
         }
         queue.ops.push(op);
         self.waiting.store(queue.ops.len(), Ordering::Relaxed);
-        drop(queue);
-        self.wake();
+        true
     }
 
     /// The shard has ended. What was not done is dropped.

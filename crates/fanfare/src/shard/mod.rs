@@ -124,6 +124,9 @@ impl Shard {
         for key in keys {
             self.finish_session(key, DisconnectReason::ServerShuttingDown);
         }
+        if let Some(recorder) = &self.io.inner().recorder {
+            recorder.hand_over();
+        }
         self.stopped.set(true);
         self.wake();
     }
@@ -134,6 +137,9 @@ impl Shard {
         self.next_turns();
         self.catch_up();
         self.expire(cx);
+        if let Some(recorder) = &self.io.inner().recorder {
+            recorder.hand_over();
+        }
         self.flush();
         if self.stopped.get() { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -185,7 +191,9 @@ pub(crate) fn start(io: &Io, index: u8) -> std::io::Result<()> {
     let (started, outcome) = std::sync::mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name(format!("fanfare-{index}"));
     thread.spawn(move || {
-        crate::recorder::set_origin(index);
+        if let Some(recorder) = &io.inner().recorder {
+            recorder.settle_on(index);
+        }
         // Dropped last, and also if the thread panics.
         let _end = End(io.shard(index).clone());
         let runtime = tokio::runtime::Builder::new_current_thread()
