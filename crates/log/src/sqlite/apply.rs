@@ -18,11 +18,38 @@ pub(super) struct Apply<'t> {
     pub(super) settings: &'t Settings,
     pub(super) state: State,
     pub(super) rooms: &'t mut RoomCache,
-    pub(super) entries: Vec<Arc<Entry>>,
-    pub(super) buffer: Vec<u8>,
+    entries: Vec<Arc<Entry>>,
+    /// Which room has which new entry, to be written in order at the end: neighbours are on the
+    /// same page.
+    index: Vec<(i64, i64)>,
+    buffer: Vec<u8>,
 }
 
-impl Apply<'_> {
+impl<'t> Apply<'t> {
+    pub(super) fn new(
+        connection: &'t Connection,
+        settings: &'t Settings,
+        state: State,
+        rooms: &'t mut RoomCache,
+    ) -> Self {
+        let (entries, index, buffer) = (Vec::new(), Vec::new(), Vec::new());
+        Self { connection, settings, state, rooms, entries, index, buffer }
+    }
+
+    /// Writes what was kept for the end, and the state. Answers where the log stands now, and what
+    /// is new in it, once the transaction is committed.
+    pub(super) fn finish(mut self) -> Result<(State, Vec<Arc<Entry>>), StoreError> {
+        self.index.sort_unstable();
+        let sql = "INSERT INTO room_entries (room, sequence) VALUES (?1, ?2)";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        for (room, sequence) in self.index {
+            statement.execute([room, sequence])?;
+        }
+        self.state.commits += 1;
+        self.state.store(self.connection)?;
+        Ok((self.state, self.entries))
+    }
+
     /// Appends a batch in its order.
     pub(super) fn append(&mut self, records: Vec<Record>) -> Result<Vec<Appended>, StoreError> {
         records.into_iter().map(|record| self.append_one(record)).collect()
@@ -48,9 +75,7 @@ impl Apply<'_> {
             .execute(params![signed(sequence), self.buffer])?;
         for room in record.index_rooms() {
             let id = self.rooms.live(self.connection, &mut self.state, &record.namespace, room)?;
-            self.connection
-                .prepare_cached("INSERT INTO room_entries (room, sequence) VALUES (?1, ?2)")?
-                .execute(params![id, signed(sequence)])?;
+            self.index.push((id, signed(sequence)));
         }
         if let Some(key) = &record.key {
             self.remember_key(&record, key, sequence)?;

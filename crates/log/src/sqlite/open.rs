@@ -256,18 +256,10 @@ fn renew(connection: &mut Connection, state: State) -> Result<(State, u64), Stor
     let epoch = Epoch::random().map_err(|_| StoreError::Damaged("the randomness"))?;
     let transaction = connection.transaction()?;
     let settings = crate::Settings::default();
-    let mut apply = Apply {
-        connection: &transaction,
-        settings: &settings,
-        state,
-        rooms: &mut RoomCache::default(),
-        entries: Vec::new(),
-        buffer: Vec::new(),
-    };
+    let mut rooms = RoomCache::default();
+    let mut apply = Apply::new(&transaction, &settings, state, &mut rooms);
     let dropped = apply.renew(epoch)?;
-    apply.state.commits += 1;
-    apply.state.store(&transaction)?;
-    let state = apply.state;
+    let (state, _) = apply.finish()?;
     transaction.commit()?;
     Ok((state, dropped))
 }

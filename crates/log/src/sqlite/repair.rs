@@ -164,20 +164,11 @@ impl Saved {
             max_keys: u64::MAX,
             ..Settings::default()
         };
-        let mut apply = Apply {
-            connection: &transaction,
-            settings: &settings,
-            state: self.state,
-            rooms: &mut self.rooms,
-            entries: Vec::new(),
-            buffer: Vec::new(),
-        };
+        let mut apply = Apply::new(&transaction, &settings, self.state, &mut self.rooms);
         for record in self.waiting.drain(..) {
             apply.insert(record)?;
         }
-        apply.state.commits += 1;
-        apply.state.store(&transaction)?;
-        let state = apply.state;
+        let (state, _) = apply.finish()?;
         transaction.commit()?;
         self.state = state;
         Ok(())

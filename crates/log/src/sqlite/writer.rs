@@ -186,14 +186,8 @@ impl Writer {
                     return Err(fault.into());
                 }
             };
-        let mut apply = Apply {
-            connection: &transaction,
-            settings: &self.shared.settings.log,
-            state: self.state,
-            rooms: &mut self.rooms,
-            entries: Vec::new(),
-            buffer: Vec::new(),
-        };
+        let settings = &self.shared.settings.log;
+        let mut apply = Apply::new(&transaction, settings, self.state, &mut self.rooms);
         while let Some(mut request) = requests.next() {
             let result = perform(&mut apply, &mut request);
             match result {
@@ -206,9 +200,7 @@ impl Writer {
                 }
             }
         }
-        apply.state.commits += 1;
-        apply.state.store(&transaction)?;
-        let (state, entries) = (apply.state, apply.entries);
+        let (state, entries) = apply.finish()?;
         transaction.commit()?;
         self.state = state;
         Ok(entries)
