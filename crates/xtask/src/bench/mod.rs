@@ -8,6 +8,7 @@
 
 mod candidate;
 mod instructions;
+mod log;
 mod measure;
 mod prepare;
 mod report;
@@ -39,6 +40,9 @@ pub(crate) struct Options {
     /// Write the counted instructions to the file instead of failing when they grew.
     #[arg(long, requires = "instructions")]
     accept: bool,
+    /// Measure what the event log takes, by durability and batch (half a minute).
+    #[arg(long, conflicts_with_all = ["quick", "full", "only", "filter", "instructions"])]
+    log: bool,
     /// Measure one server alone.
     #[arg(long, value_parser = [prepare::OURS, prepare::NODE])]
     only: Option<String>,
@@ -77,6 +81,9 @@ impl Options {
 /// # Errors
 /// When something cannot be built or run, or a server lost or reordered an event.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.log {
+        return log::run();
+    }
     prepare::check_machine()?;
     if options.instructions {
         return instructions::run(options.accept);
