@@ -1,5 +1,6 @@
-//! A process that appends is killed with SIGKILL at random points, 20 times. Each time the log is
-//! opened again, what was acknowledged is there, in the same life of the log, without a hole.
+//! A process that appends is killed with SIGKILL at random points, 20 times or as often as
+//! `FANFARE_LOG_ROUNDS` says; some of them while it opens what the one before left. Each time the
+//! log is opened again, what was acknowledged is there, in the same life of the log, without a hole.
 
 #![cfg(test)]
 
@@ -17,7 +18,11 @@ use eventlog::{
     SqliteLog, SqliteSettings, append_wait, verify, wait,
 };
 
-const ROUNDS: u64 = 20;
+const DEFAULT_ROUNDS: u64 = 20;
+/// How often a process is killed.
+const ROUNDS: &str = "FANFARE_LOG_ROUNDS";
+/// A process that is killed while it opens lives for so long at most: longer than that takes.
+const OPENING_MICROS: u64 = 40_000;
 /// Where the child finds the log. Set for the child alone.
 const CHILD: &str = "FANFARE_LOG_CHILD";
 /// Repeats a run whose seed was printed.
@@ -138,6 +143,10 @@ fn kill_after(path: &Path, seed: u64, lines: u64, known: &mut Acknowledged, log_
         .spawn()
         .unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
+    if lines == 0 {
+        std::thread::sleep(Duration::from_micros(Random(seed).below(OPENING_MICROS)));
+        child.kill().unwrap();
+    }
     let (mut seen, mut line) = (0, String::new());
     while output.read_line(&mut line).unwrap() > 0 {
         // The last line may have been cut.
@@ -175,8 +184,10 @@ fn what_was_acknowledged_survives_a_kill() {
     let path = directory.path().join("log");
     let epoch = open(&path).epoch();
     let mut known = Acknowledged::default();
-    for round in 0..ROUNDS {
+    let rounds = std::env::var(ROUNDS).ok().and_then(|rounds| rounds.parse().ok());
+    for round in 0..rounds.unwrap_or(DEFAULT_ROUNDS) {
         let (child_seed, lines) = (random.below(u64::MAX), random.below(3000) + 1);
+        let lines = if random.below(4) == 0 { 0 } else { lines };
         println!("round {round}: seed {child_seed}, killed after {lines}");
         kill_after(&path, child_seed, lines, &mut known, epoch.0);
         if round % 2 == 1 {

@@ -1,12 +1,16 @@
-//! Torn and flipped bytes at many offsets of a small log: it is opened as a prefix in a new life,
-//! or opened whole, or refused with a reason and repaired to a prefix. Nothing wrong is served, and
+//! Torn and flipped bytes at the offsets of a small log: it is opened as a prefix in a new life, or
+//! opened whole, or refused with a reason and repaired to a prefix. Nothing wrong is served, and
 //! nothing panics.
+//!
+//! Each run tries other offsets, a step apart; with `FANFARE_LOG_OFFSETS=all` it tries every one,
+//! which takes minutes: `cargo test --release -p fanfare-log --test damage`.
 
 #![cfg(test)]
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use eventlog::{
@@ -16,8 +20,12 @@ use eventlog::{
 };
 
 const ROOMS: [&str; 4] = ["a", "b", "c", "trimmed"];
-/// How many offsets of each file are tried.
+/// About how many offsets of each file are tried.
 const OFFSETS: usize = 80;
+/// Set to `all`, every offset is tried. Set to a number, the offsets of a run that printed it.
+const WHICH: &str = "FANFARE_LOG_OFFSETS";
+/// How many cases are tried at once.
+const THREADS: usize = 2;
 
 fn settings(directory: &Path) -> SqliteSettings {
     let retention =
@@ -54,40 +62,50 @@ fn content(log: &dyn EventLog) -> Result<Content, eventlog::ReadError> {
     Ok(Content { first: log.first(), entries, rooms, sessions: log.sessions(None, 100)? })
 }
 
+fn record(at: u8) -> Record {
+    let room = if at < 10 { "trimmed" } else { ROOMS[usize::from(at) % 3] };
+    Record {
+        namespace: "/".into(),
+        rooms: [Arc::from(room)].into(),
+        except: Arc::default(),
+        name: "said".into(),
+        payload: Bytes::from(format!("the payload of {at}").repeat(usize::from(at) % 5 * 4 + 1)),
+        time_ms: at.into(),
+        key: at.is_multiple_of(7).then(|| format!("key-{at}").into()),
+    }
+}
+
+fn put_session(log: &SqliteLog, at: u8) {
+    let session = Session {
+        key: SessionKey([at; 32]),
+        socket: "socket".into(),
+        subject: None,
+        namespace: "/".into(),
+        rooms: vec![SessionRoom { name: "a".into(), since: at.into() }],
+        start: log.head(),
+        fence: at.into(),
+        time_ms: at.into(),
+        state: Bytes::new(),
+    };
+    wait(|done| log.put_session(session, done)).unwrap().unwrap();
+}
+
 /// A log with entries in rooms, trimmed ones, keys and sessions.
 fn fill(log: &SqliteLog) {
     for at in 0..100_u8 {
-        let room = if at < 10 { "trimmed" } else { ROOMS[usize::from(at) % 3] };
-        let record = Record {
-            namespace: "/".into(),
-            rooms: [Arc::from(room)].into(),
-            except: Arc::default(),
-            name: "said".into(),
-            payload: Bytes::from(
-                format!("the payload of {at}").repeat(usize::from(at) % 5 * 4 + 1),
-            ),
-            time_ms: at.into(),
-            key: (at % 7 == 0).then(|| format!("key-{at}").into()),
-        };
-        append_wait(log, vec![record], Durability::Os).unwrap();
+        append_wait(log, vec![record(at)], Durability::Os).unwrap();
         if at % 20 == 0 {
-            let session = Session {
-                key: SessionKey([at; 32]),
-                socket: "socket".into(),
-                subject: None,
-                namespace: "/".into(),
-                rooms: vec![SessionRoom { name: "a".into(), since: at.into() }],
-                start: log.head(),
-                fence: at.into(),
-                time_ms: at.into(),
-                state: Bytes::new(),
-            };
-            wait(|done| log.put_session(session, done)).unwrap().unwrap();
+            put_session(log, at);
         }
         if at % 50 == 49 {
             wait(|done| log.trim(0, done)).unwrap().unwrap();
         }
     }
+}
+
+/// In memory where there is such a disk: thousands of logs are opened, and each syncs.
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 /// A directory with a log, and what was in it.
@@ -100,7 +118,7 @@ struct Sample {
 impl Sample {
     /// As a process leaves it that ends.
     fn closed() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = directory();
         let log = SqliteLog::open(settings(directory.path())).unwrap();
         fill(&log);
         let (content, head) = (content(&log).unwrap(), log.head());
@@ -108,17 +126,19 @@ impl Sample {
         Self { directory, content, head }
     }
 
-    /// As a process leaves it that is killed: much is in the write-ahead log alone.
+    /// As a process leaves it that is killed: everything is in the write-ahead log alone. Two
+    /// commits, so that it is small.
     fn killed() -> Self {
-        let (live, directory) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (live, directory) = (directory(), directory());
         let log = SqliteLog::open(settings(live.path())).unwrap();
-        fill(&log);
+        append_wait(&log, (0..20).map(record).collect(), Durability::Os).unwrap();
+        put_session(&log, 1);
         copy(live.path(), directory.path());
         Self { directory, content: content(&log).unwrap(), head: log.head() }
     }
 
     fn copy(&self) -> tempfile::TempDir {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = directory();
         copy(self.directory.path(), directory.path());
         directory
     }
@@ -150,7 +170,15 @@ fn survives(sample: &Sample, directory: &Path, case: &str) -> &'static str {
             let again = SqliteSettings { on_damage: OnDamage::Repair, ..settings.clone() };
             let log = match SqliteLog::open(again) {
                 Ok(log) => log,
-                // What does not look like a log of ours is not repaired unless it is asked for.
+                // A changed number of the format looks like another version's log, which is left as
+                // it is.
+                Err(OpenError::Version { found }) => {
+                    assert!(
+                        found != 1
+                            && matches!(repair(&settings.path), Err(OpenError::Version { .. }))
+                    );
+                    return "another version";
+                }
                 Err(_) => {
                     repair(&settings.path).unwrap_or_else(|fault| panic!("{case}: {fault}"));
                     SqliteLog::open(settings).unwrap_or_else(|fault| panic!("{case}: {fault}"))
@@ -185,25 +213,53 @@ fn honest(sample: &Sample, log: &SqliteLog, case: &str) {
     assert!(!matches!(more, Err(eventlog::AppendError::Closed)), "{case}");
 }
 
-/// Damages one file of a sample at many offsets; counts the outcomes.
+/// The offsets of a file that are tried: a step apart from a random one on, or all.
+fn offsets(bytes: usize) -> Vec<usize> {
+    let which = std::env::var(WHICH).unwrap_or_default();
+    if which == "all" {
+        return (0..bytes).collect();
+    }
+    let random = || usize::try_from(RandomState::new().hash_one(0) >> 40).unwrap();
+    let seed = which.parse().unwrap_or_else(|_| random());
+    println!("{WHICH}={seed}");
+    // An odd step meets every field of pages and frames in time.
+    let step = (bytes / OFFSETS).max(1) | 1;
+    (seed % step..bytes).step_by(step).collect()
+}
+
+/// Damages one file of a sample at its offsets; counts the outcomes.
 fn damage(
     sample: &Sample,
     name: &str,
-    change: impl Fn(&mut Vec<u8>, usize),
+    change: impl Fn(&mut Vec<u8>, usize) + Sync,
+) -> BTreeMap<&'static str, usize> {
+    damage_at(sample, name, &offsets(sample.file(name).len()), change)
+}
+
+fn damage_at(
+    sample: &Sample,
+    name: &str,
+    offsets: &[usize],
+    change: impl Fn(&mut Vec<u8>, usize) + Sync,
 ) -> BTreeMap<&'static str, usize> {
     let bytes = sample.file(name);
-    let mut outcomes = BTreeMap::new();
-    let step = (bytes.len() / OFFSETS).max(1);
-    // An odd step meets every field of pages and frames in time.
-    for offset in (0..bytes.len()).step_by(step | 1) {
+    let outcomes = Mutex::new(BTreeMap::new());
+    let try_at = |offset: usize| {
         let directory = sample.copy();
         let mut bytes = bytes.clone();
         change(&mut bytes, offset);
         std::fs::write(directory.path().join(name), bytes).unwrap();
         let case = format!("{name} at {offset}");
-        *outcomes.entry(survives(sample, directory.path(), &case)).or_default() += 1;
-    }
-    println!("{name}: {outcomes:?}");
+        let outcome = survives(sample, directory.path(), &case);
+        *outcomes.lock().unwrap().entry(outcome).or_default() += 1;
+    };
+    std::thread::scope(|scope| {
+        for share in offsets.chunks(offsets.len().div_ceil(THREADS).max(1)) {
+            scope.spawn(|| share.iter().copied().for_each(try_at));
+        }
+    });
+    let outcomes = outcomes.into_inner().unwrap();
+    println!("{name}, {} offsets of {} bytes: {outcomes:?}", offsets.len(), bytes.len());
     outcomes
 }
 
@@ -251,11 +307,10 @@ fn a_changed_mark_is_another_life() {
 
 #[test]
 fn a_page_of_zeros_is_found() {
-    let zero = |bytes: &mut Vec<u8>, offset: usize| {
-        let page = offset / 4096 * 4096;
-        bytes[page..page + 4096].fill(0);
-    };
-    let outcomes = damage(&Sample::closed(), "log", zero);
+    let zero = |bytes: &mut Vec<u8>, page: usize| bytes[page..page + 4096].fill(0);
+    let sample = Sample::closed();
+    let pages: Vec<usize> = (0..sample.file("log").len()).step_by(4096).collect();
+    let outcomes = damage_at(&sample, "log", &pages, zero);
     assert!(!outcomes.contains_key("prefix"));
 }
 

@@ -10,7 +10,7 @@ use super::codec::{decode_record, decode_session};
 use super::mark::peek;
 use super::open::identify;
 use super::rooms::RoomCache;
-use super::schema::{State, StoreError, check_tables, key_sum, open_reader, signed, unsigned};
+use super::schema::{State, StoreError, check_tables, key_sum, open_viewer, signed, unsigned};
 use crate::record::EVERYONE;
 use crate::{Epoch, SessionKey};
 
@@ -69,7 +69,7 @@ pub fn verify(path: &Path) -> Result<VerifyReport, OpenError> {
         return Err(OpenError::Missing);
     }
     let mark = peek(path);
-    let connection = match identify(open_reader(path), mark.is_some()) {
+    let connection = match identify(open_viewer(path), mark.is_some()) {
         Ok((connection, false)) => connection,
         Ok(_) if mark.is_some() => return Ok(VerifyReport::broken(&StoreError::HEADER)),
         Ok(_) => return Err(OpenError::Foreign),

@@ -299,6 +299,29 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// A connection that reads a log that may be on a read-only disk. SQLite would make files beside
+/// it; where it cannot, and nobody else has, nobody writes it either.
+pub(super) fn open_viewer(path: &Path) -> Result<Connection, StoreError> {
+    let plain = open_reader(path).and_then(|connection| kind(&connection).map(|_| connection));
+    let cannot = |fault: &StoreError| {
+        let StoreError::Sqlite(error) = fault else { return false };
+        error.sqlite_error_code() == Some(ErrorCode::CannotOpen)
+    };
+    let Some(name) = path.to_str().filter(|_| plain.as_ref().is_err_and(cannot)) else {
+        return plain;
+    };
+    if Path::new(&format!("{name}-wal")).exists() {
+        return plain;
+    }
+    let name = name.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(format!("file:{name}?immutable=1"), flags)?;
+    prepare(&connection)?;
+    Ok(connection)
+}
+
 fn prepare(connection: &Connection) -> Result<(), StoreError> {
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)?;

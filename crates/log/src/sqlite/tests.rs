@@ -190,7 +190,15 @@ fn one_process_at_a_time_has_the_log() {
     assert!(matches!(repair(&path), Err(OpenError::Locked)));
     append(&log, Durability::Os).unwrap();
     assert_eq!(verify(&path).unwrap().problems, [], "a look is allowed");
+    let view = SqliteView::open(&path).unwrap();
+    let overview = view.overview().unwrap();
+    assert_eq!((overview.entries, overview.head, overview.is_open), (1, 1, true));
+    assert_eq!((overview.oldest_ms, overview.newest_ms), (Some(1), Some(1)));
+    assert_eq!(view.read(&Query::new(Scope::All)), log.read(&Query::new(Scope::All)));
+    append(&log, Durability::Os).unwrap();
+    assert_eq!(view.read(&Query::new(Scope::All)).unwrap().entries.len(), 2, "as it is now");
     drop(log);
+    assert!(!is_open(&path).unwrap());
     assert!(SqliteLog::open(settings(directory.path())).is_ok());
 }
 
@@ -212,6 +220,46 @@ fn another_file_is_left_alone() {
     assert!(matches!(repair(&path), Err(OpenError::Foreign)));
     assert_eq!(std::fs::read(&path).unwrap(), before, "not even its header");
     assert!(matches!(repair(&directory.path().join("none")), Err(OpenError::Missing)));
+}
+
+#[test]
+fn the_log_of_another_version_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    drop(SqliteLog::open(settings(directory.path())).unwrap());
+    let newer = rusqlite::Connection::open(&path).unwrap();
+    newer.pragma_update(None, "user_version", 2).unwrap();
+    drop(newer);
+    let repairing = SqliteSettings { on_damage: OnDamage::Repair, ..settings(directory.path()) };
+    let faults = [
+        SqliteLog::open(settings(directory.path())).err(),
+        SqliteLog::open(repairing).err(),
+        verify(&path).err(),
+        repair(&path).err(),
+        SqliteView::open(&path).err(),
+    ];
+    for fault in faults {
+        assert!(matches!(fault, Some(OpenError::Version { found: 2 })), "{fault:?}");
+    }
+}
+
+/// A view of the name of a table would be asked in its place, and could answer without an end.
+#[test]
+fn a_view_in_the_place_of_a_table_is_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    drop(SqliteLog::open(settings(directory.path())).unwrap());
+    let forger = rusqlite::Connection::open(&path).unwrap();
+    let endless = "DROP TABLE entries; CREATE VIEW entries AS WITH RECURSIVE n(sequence) AS \
+                   (SELECT 1 UNION ALL SELECT sequence + 1 FROM n) SELECT sequence, x'00' AS body \
+                   FROM n";
+    forger.execute_batch(endless).unwrap();
+    drop(forger);
+    assert!(matches!(SqliteLog::open(settings(directory.path())), Err(OpenError::Damaged(_))));
+    assert!(matches!(SqliteView::open(&path), Err(OpenError::Damaged(_))));
+    assert_eq!(verify(&path).unwrap().problems.len(), 1);
+    assert_eq!(repair(&path).unwrap().head, 0);
+    assert_eq!(verify(&path).unwrap().problems, []);
 }
 
 #[test]

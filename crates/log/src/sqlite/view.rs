@@ -8,7 +8,7 @@ use super::OpenError;
 use super::mark::{is_held, peek};
 use super::open::identify;
 use super::read::{Snapshot, read_error};
-use super::schema::{State, StoreError, check_tables, open_reader};
+use super::schema::{State, StoreError, check_tables, open_viewer};
 use crate::{Epoch, Order, Page, Position, Query, ReadError, Scope};
 
 /// How a log stands, without a check of what is in it.
@@ -66,7 +66,7 @@ impl SqliteView {
             return Err(OpenError::Missing);
         }
         let is_marked = peek(path).is_some();
-        let connection = match identify(open_reader(path), is_marked)? {
+        let connection = match identify(open_viewer(path), is_marked)? {
             (connection, false) => connection,
             _ if is_marked => return Err(of(StoreError::HEADER)),
             _ => return Err(OpenError::Foreign),

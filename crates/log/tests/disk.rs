@@ -1,4 +1,5 @@
-//! A disk that is full: appends answer an error, reading goes on, and the log resumes by itself.
+//! A disk that is full or cannot be written: appends answer an error, reading goes on, and the log
+//! resumes by itself.
 
 #![cfg(test)]
 
@@ -8,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eventlog::{
-    AppendError, Durability, EventLog, Health, Query, Record, Refusal, Retention, Scope, Settings,
-    SqliteLog, SqliteSettings, append_wait, wait,
+    AppendError, Durability, EventLog, Health, OpenError, Query, Record, Refusal, Retention, Scope,
+    Settings, SqliteLog, SqliteSettings, SqliteView, append_wait, repair, verify, wait,
 };
 
 fn record() -> Record {
@@ -95,6 +96,12 @@ impl SmallDisk {
     fn path(&self) -> &Path {
         self.0.path()
     }
+
+    fn make_read_only(&self) {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", "remount,ro"]).arg(self.path());
+        assert!(mount.status().unwrap().success());
+    }
 }
 
 impl Drop for SmallDisk {
@@ -123,4 +130,73 @@ fn a_full_disk_is_over_when_another_file_goes() {
     drop(log);
     let log = SqliteLog::open(SqliteSettings::new(disk.path().join("log"))).unwrap();
     assert_eq!((log.epoch(), count(&log) as u64), (epoch, taken + 1));
+}
+
+#[test]
+fn a_log_on_a_read_only_disk_is_not_opened_but_can_be_looked_at() {
+    let Some(disk) = SmallDisk::mount(6 << 20) else {
+        println!("not shown here: mounting a small disk is not allowed");
+        return;
+    };
+    let path = disk.path().join("log with ? and #");
+    let log = SqliteLog::open(SqliteSettings::new(&path)).unwrap();
+    append(&log).unwrap();
+    drop(log);
+    disk.make_read_only();
+    let opened = SqliteLog::open(SqliteSettings::new(&path)).err();
+    assert!(matches!(opened, Some(OpenError::ReadOnly)), "{opened:?}");
+    assert!(matches!(repair(&path), Err(OpenError::ReadOnly)));
+    let missing = SqliteLog::open(SqliteSettings::new(disk.path().join("new"))).err();
+    assert!(matches!(missing, Some(OpenError::ReadOnly)), "{missing:?}");
+    assert_eq!(verify(&path).unwrap().problems, []);
+    let view = SqliteView::open(&path).unwrap();
+    assert_eq!((view.overview().unwrap().entries, view.overview().unwrap().is_open), (1, false));
+    assert_eq!(view.read(&Query::new(Scope::All)).unwrap().entries.len(), 1);
+}
+
+/// Files that nobody may write, not even who has them open, as on a disk that an operator protects.
+struct Protected<'a>(&'a Path);
+
+impl<'a> Protected<'a> {
+    /// `None` where that is not allowed, or the file system knows no such thing.
+    fn new(path: &'a Path) -> Option<Self> {
+        Self::change("+i", path).then_some(Self(path))
+    }
+
+    fn change(how: &str, path: &Path) -> bool {
+        let output = Command::new("chattr").arg(how).arg(path).output();
+        output.is_ok_and(|output| output.status.success())
+    }
+}
+
+impl Drop for Protected<'_> {
+    fn drop(&mut self) {
+        Self::change("-i", self.0);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_written_any_more_is_over_when_it_can() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = SqliteLog::open(SqliteSettings::new(directory.path().join("log"))).unwrap();
+    append(&log).unwrap();
+    for (number, part) in ["log-wal", "log.mark"].into_iter().enumerate() {
+        let path = directory.path().join(part);
+        let Some(protected) = Protected::new(&path) else {
+            println!("not shown here: files cannot be protected (chattr +i)");
+            return;
+        };
+        let answer = append(&log);
+        let refused = matches!(answer, Err(AppendError::Refused(_) | AppendError::Unknown(_)));
+        assert!(refused, "{part}: {answer:?}");
+        assert!(matches!(log.health(), Health::Refusing(_)), "{part}");
+        assert!(count(&log) > number, "{part}: reading goes on");
+        drop(protected);
+        resumes(&log);
+        append(&log).unwrap();
+    }
+    let (epoch, head) = (log.epoch(), log.head().sequence);
+    drop(log);
+    let log = SqliteLog::open(SqliteSettings::new(directory.path().join("log"))).unwrap();
+    assert_eq!((log.epoch(), log.head().sequence, count(&log) as u64), (epoch, head, head));
 }
