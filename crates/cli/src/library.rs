@@ -16,10 +16,7 @@ use crate::settings::{Parser, Settings, Size, Transport};
 /// # Errors
 ///
 /// A value that the library does not take although the check of the settings let it pass.
-pub(crate) fn settings(
-    from: &Settings,
-    log: Option<Arc<dyn EventLog>>,
-) -> anyhow::Result<Library> {
+pub(crate) fn settings(from: &Settings, log: Option<Arc<dyn EventLog>>) -> anyhow::Result<Library> {
     let (limits, defaults) = (&from.limits, Library::default());
     Ok(Library {
         engine: engine(from)?,

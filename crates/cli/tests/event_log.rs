@@ -278,6 +278,31 @@ async fn a_log_in_use_can_be_looked_at_and_not_repaired_nor_opened_twice() {
     assert!(said.contains("goes on") && said.contains(&sample.head.epoch.to_string()), "{said}");
 }
 
+#[tokio::test]
+async fn what_was_published_is_exported_beside_the_server_and_after_its_death() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Running::start_in(data.path(), &["--event-log-ephemeral", "typing:*"]);
+    for (room, number) in [("news", 1), ("typing:1", 2), ("news", 3)] {
+        let body = json!({"event": "headline", "args": [number], "rooms": [room]});
+        assert_eq!(server.publish(body).await.status, 200);
+    }
+    let expected = |output: Output| {
+        let text = stdout(&output);
+        let lines: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        let args: Vec<&Value> = lines.iter().map(|line| &line["args"]).collect();
+        assert_eq!(args, [&json!([1]), &json!([3])], "{text}");
+        assert!(
+            lines
+                .iter()
+                .all(|line| line["event"] == "headline" && line["rooms"] == json!(["news"]))
+        );
+    };
+    expected(log(data.path(), &["export", "--room", "news"]));
+    server.killed();
+    expected(log(data.path(), &["export"]));
+    assert!(log(data.path(), &["verify"]).status.success());
+}
+
 #[test]
 fn a_server_says_which_log_it_has() {
     let data = tempfile::tempdir().unwrap();

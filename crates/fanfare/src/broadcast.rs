@@ -3,9 +3,9 @@
 use crate::ack::{self, Unanswered};
 use crate::emit::{EmitError, Flags, IntoArgs, IntoRooms};
 use crate::namespace::{Namespace, NamespaceCore};
+use crate::recorder::{Published, Wish};
 use crate::shard::{Asked, Broadcasting, Op, Shard};
 use crate::socket::RemoteSocket;
-use crate::recorder::{Published, Wish};
 use eventlog::{AppendError, Durability};
 use hub::{Room, RoomNameError, Target};
 use smallvec::SmallVec;
@@ -145,11 +145,7 @@ impl Broadcast {
     ///
     /// [`EmitError`]; nothing was sent then, unless it is [`EmitError::Log`] and says that this is
     /// unknown. With an [`idempotency_key`](Self::idempotency_key) it can be sent again safely.
-    pub async fn publish(
-        self,
-        event: &str,
-        args: impl IntoArgs,
-    ) -> Result<Published, EmitError> {
+    pub async fn publish(self, event: &str, args: impl IntoArgs) -> Result<Published, EmitError> {
         let target = self.target()?;
         let args = args.into_args()?;
         let broadcast = Broadcasting::event(&self.namespace, target, event, args, self.flags)?;
@@ -203,10 +199,13 @@ impl Broadcast {
         for index in namespace.io().shard_indices() {
             let (sender, receiver) = oneshot::channel();
             let (target, core) = (target.clone(), namespace.core().clone());
-            namespace.io().push(index, Op::run(move |shard| {
-                // The caller may have gone away meanwhile.
-                let _ = sender.send(shard.describe(&core, &target));
-            }));
+            namespace.io().push(
+                index,
+                Op::run(move |shard| {
+                    // The caller may have gone away meanwhile.
+                    let _ = sender.send(shard.describe(&core, &target));
+                }),
+            );
             receivers.push(receiver);
         }
         let mut sockets = Vec::new();

@@ -16,8 +16,8 @@ use socketio::{Args, EventName};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// An event as a catch-all listener or a event middleware sees it.
 #[derive(Debug, Clone)]

@@ -1,12 +1,12 @@
 //! The one way of an event to its sockets, whoever sent it: recorded first, then shown.
 
+use crate::Io;
 use crate::counters::Counters;
 use crate::disconnect::DisconnectReason;
 use crate::emit::EmitError;
-use crate::Io;
+use crate::namespace::NamespaceCore;
 use crate::recorder::{Published, Wish};
 use crate::shard::{Asked, Broadcasting, Op};
-use crate::namespace::NamespaceCore;
 use eventlog::{AppendError, Appended, Position};
 use hub::{Room, SocketId, Target};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -56,7 +56,10 @@ impl Io {
         let rooms = target.room_names();
         self.inner().recorder.is_some()
             && (core.recovers() || rooms.iter().all(|room| !is_socket(room)))
-            && self.settings().recording.records_any(core.name.as_str(), rooms.iter().map(Room::as_str))
+            && self
+                .settings()
+                .recording
+                .records_any(core.name.as_str(), rooms.iter().map(Room::as_str))
     }
 
     /// Sends an event to the sockets it is meant for.
@@ -166,7 +169,9 @@ impl Io {
     /// Something is in the log that was not shown in its turn: those who are connected would miss
     /// it. They are cut, so that they come back and get it, or are told.
     fn gap(&self) {
-        tracing::warn!("the log has events that were not shown: connections that could miss them are closed");
+        tracing::warn!(
+            "the log has events that were not shown: connections that could miss them are closed"
+        );
         Counters::add(&self.inner().counters.log_gaps, 1);
         // The future need not be awaited.
         drop(self.run_on_all(|| |shard| shard.cut_recoverable(DisconnectReason::LogGap)));

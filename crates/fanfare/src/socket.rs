@@ -91,8 +91,7 @@ impl Socket {
     ) -> Self {
         let (connected, kept) = (AtomicBool::new(false), OnceLock::new());
         let recovery = Recovery::default();
-        let core =
-            SocketCore { id, home, namespace, handshake, auth, connected, recovery, kept };
+        let core = SocketCore { id, home, namespace, handshake, auth, connected, recovery, kept };
         Socket(Arc::new(core))
     }
 

@@ -57,7 +57,11 @@ struct Line<'a> {
     event: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     args: Option<Box<RawValue>>,
-    /// Instead of `args`, when the payload is no list in JSON.
+    /// The binary data of the arguments, in base64: `args` has `{"_placeholder":true,"num":n}` in
+    /// the place of the n-th.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attachments: Vec<String>,
+    /// Instead of both, when the payload is not one that a server wrote.
     #[serde(skip_serializing_if = "Option::is_none")]
     payload_base64: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -167,8 +171,12 @@ fn write(
 
 fn line(entry: &Entry, output: &mut dyn Write) -> io::Result<()> {
     let record = &entry.record;
-    let args = list(&record.payload);
-    let payload_base64 = args.is_none().then(|| BASE64_STANDARD.encode(&record.payload));
+    let known = fanfare::recorded_args(&record.payload);
+    let known = known.and_then(|(json, attachments)| Some((list(&json)?, attachments)));
+    let payload_base64 = known.is_none().then(|| BASE64_STANDARD.encode(&record.payload));
+    let (args, attachments) =
+        known.map(|(args, attached)| (Some(args), attached)).unwrap_or_default();
+    let attachments = attachments.iter().map(|bytes| BASE64_STANDARD.encode(bytes)).collect();
     let line = Line {
         position: entry.position.to_string(),
         sequence: entry.position.sequence,
@@ -178,6 +186,7 @@ fn line(entry: &Entry, output: &mut dyn Write) -> io::Result<()> {
         except: record.except.iter().map(|room| &**room).collect(),
         event: &record.name,
         args,
+        attachments,
         payload_base64,
         key: record.key.as_deref(),
     };
@@ -185,9 +194,8 @@ fn line(entry: &Entry, output: &mut dyn Write) -> io::Result<()> {
     output.write_all(b"\n")
 }
 
-/// The payload as it was sent, if it is a list in JSON; on one line.
-fn list(payload: &[u8]) -> Option<Box<RawValue>> {
-    let text = std::str::from_utf8(payload).ok()?;
+/// A list in JSON as it was sent, on one line.
+fn list(text: &str) -> Option<Box<RawValue>> {
     // Between values they mean nothing, and within texts they stand escaped.
     let text = text.replace(['\n', '\r'], " ");
     let value: Box<RawValue> = serde_json::from_str(&text).ok()?;
@@ -202,21 +210,46 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_payload_is_shown_as_it_was_sent_if_it_is_a_list() {
+    fn a_payload_is_shown_as_it_was_sent_if_a_server_wrote_it() {
+        let number = "[1,{\"a\":12345678901234567890.10}]";
+        let with_attachment =
+            b"\x01\0\0\0\x01\0\0\0\x02\xff\x00[{\"_placeholder\":true,\"num\":0}]";
         for (payload, shown) in [
+            (number.as_bytes(), format!("\"args\":{number}}}")),
+            (b"[\n  1,\r\n\"\\n\"]", "\"args\":[   1,  \"\\n\"]}".to_owned()),
             (
-                &b"[1,{\"a\":12345678901234567890.10}]"[..],
-                Some("[1,{\"a\":12345678901234567890.10}]"),
+                with_attachment,
+                "\"args\":[{\"_placeholder\":true,\"num\":0}],\"attachments\":[\"/wA=\"]}"
+                    .to_owned(),
             ),
-            (b"[\n  1,\r\n\"\\n\"]", Some("[   1,  \"\\n\"]")),
-            (b"{\"a\":1}", None),
-            (b"[1", None),
-            (b"\xff", None),
-            (b"", None),
+            (b"{\"a\":1}", "\"payload_base64\":\"eyJhIjoxfQ==\"}".to_owned()),
+            (b"[1", "\"payload_base64\":\"WzE=\"}".to_owned()),
+            (b"\xff\x00", "\"payload_base64\":\"/wA=\"}".to_owned()),
+            (b"", "\"payload_base64\":\"\"}".to_owned()),
         ] {
-            let list = list(payload);
-            assert_eq!(list.as_ref().map(|list| list.get()), shown, "{payload:?}");
+            let text = written(payload.to_vec());
+            assert!(
+                text.ends_with(&format!("\"event\":\"said\",{shown}\n")),
+                "{payload:?}: {text}"
+            );
         }
+    }
+
+    /// The line of an entry with this payload.
+    fn written(payload: Vec<u8>) -> String {
+        let record = eventlog::Record {
+            namespace: "/".into(),
+            rooms: Arc::default(),
+            except: Arc::default(),
+            name: "said".into(),
+            payload: payload.into(),
+            time_ms: 1,
+            key: None,
+        };
+        let entry = Entry { position: Position { epoch: Epoch(1), sequence: 1 }, record };
+        let mut output = Vec::new();
+        line(&entry, &mut output).unwrap();
+        String::from_utf8(output).unwrap()
     }
 
     #[test]
@@ -238,19 +271,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_payload_is_one_line_of_json(payload in prop::collection::vec(any::<u8>(), 0..40)) {
-            let record = eventlog::Record {
-                namespace: "/".into(),
-                rooms: Arc::default(),
-                except: Arc::default(),
-                name: "said".into(),
-                payload: payload.into(),
-                time_ms: 1,
-                key: None,
-            };
-            let entry = Entry { position: Position { epoch: Epoch(1), sequence: 1 }, record };
-            let mut output = Vec::new();
-            line(&entry, &mut output).unwrap();
-            let text = String::from_utf8(output).unwrap();
+            let text = written(payload);
             prop_assert_eq!(text.lines().count(), 1);
             prop_assert!(serde_json::from_str::<Value>(&text).is_ok());
         }

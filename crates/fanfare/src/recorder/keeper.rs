@@ -73,11 +73,14 @@ impl Recorder {
     }
 
     fn look_after(self: &Arc<Self>, io: &Io) {
-        self.log.trim(now_ms(), Box::new(|trimmed| {
-            if let Err(error) = trimmed {
-                tracing::debug!(%error, "the event log was not trimmed");
-            }
-        }));
+        self.log.trim(
+            now_ms(),
+            Box::new(|trimmed| {
+                if let Err(error) = trimmed {
+                    tracing::debug!(%error, "the event log was not trimmed");
+                }
+            }),
+        );
         io.check_gap();
         // The future need not be awaited.
         drop(io.run_on_all(|| |shard| shard.look_after_journals()));
@@ -114,10 +117,14 @@ impl Recorder {
     /// Removes a session from the journal.
     pub(crate) fn remove(&self, key: SessionKey, fence: u64) {
         self.sessions.forget(key);
-        self.log.remove_session(key, fence, Box::new(|removed| {
-            if let Err(error) = removed {
-                tracing::debug!(%error, "a session was not removed from the journal");
-            }
-        }));
+        self.log.remove_session(
+            key,
+            fence,
+            Box::new(|removed| {
+                if let Err(error) = removed {
+                    tracing::debug!(%error, "a session was not removed from the journal");
+                }
+            }),
+        );
     }
 }

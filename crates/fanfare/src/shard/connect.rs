@@ -176,8 +176,7 @@ impl Shard {
             None => SocketId::new(random()?, NEXT_SOCKET.fetch_add(1, Ordering::Relaxed)),
         };
         let handshake = owner.handshake.clone();
-        let recoverable =
-            namespace.core().recovers() && owner.connection.version() != Version::V2;
+        let recoverable = namespace.core().recovers() && owner.connection.version() != Version::V2;
         let key = state.sockets.insert_with_key(|key| {
             let home = Home { shard: self.index, session, socket: key };
             let socket = Socket::new(id, home, namespace, handshake, auth);

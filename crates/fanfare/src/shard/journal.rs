@@ -69,12 +69,7 @@ impl Journal {
     }
 
     /// The same, of a session that came back: it is in the journal already.
-    pub(super) fn written(
-        key: Key,
-        fence: u64,
-        start: Position,
-        rooms: Vec<(Room, u64)>,
-    ) -> Self {
+    pub(super) fn written(key: Key, fence: u64, start: Position, rooms: Vec<(Room, u64)>) -> Self {
         Journal { stage: Stage::Written, ..Journal::new(key, fence, start, rooms) }
     }
 

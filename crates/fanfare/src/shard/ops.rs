@@ -2,10 +2,10 @@
 
 use super::form::SharedPacket;
 use super::{Shard, SocketKey};
+use crate::Io;
 use crate::ack::{Answer, Waiting};
 use crate::emit::{EmitError, Flags};
 use crate::namespace::{Event, Namespace, NamespaceCore};
-use crate::Io;
 use crate::socket::Socket;
 use hub::{JoinError, Room, Target};
 use smallvec::SmallVec;

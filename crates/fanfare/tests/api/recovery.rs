@@ -405,9 +405,8 @@ async fn recorded_and_unrecorded_keep_their_order() {
     let mut client = site.client().await;
     client.emit_with_ack("all", [json!(100)]).await.unwrap();
     let events: Vec<String> = client.take_events().iter().map(plain).collect();
-    let expected = (0..100).flat_map(|number| {
-        ["direct", "volatile", "room"].map(|name| format!("{name}({number})"))
-    });
+    let expected = (0..100)
+        .flat_map(|number| ["direct", "volatile", "room"].map(|name| format!("{name}({number})")));
     assert_eq!(events, expected.collect::<Vec<_>>());
     site.end().await;
 }
