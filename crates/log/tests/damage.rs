@@ -325,13 +325,16 @@ fn a_repair_cuts_at_the_first_wrong_record_and_says_what_is_lost() {
     let sample = Sample::closed();
     let path: PathBuf = sample.directory.path().join("log");
     let mut bytes = sample.file("log");
-    let offset = find(&sample, "the payload of 80");
-    bytes[offset] ^= 1;
+    for payload in ["the payload of 80", "the payload of 90"] {
+        let offset = find(&sample, payload);
+        bytes[offset] ^= 1;
+    }
     std::fs::write(&path, bytes).unwrap();
 
     let report = verify(&path).unwrap();
     assert_eq!((report.first, report.head), (41, 100));
-    assert_eq!(report.problems[0].sequence, Some(81));
+    let wrong: Vec<_> = report.problems.iter().map(|problem| problem.sequence).collect();
+    assert_eq!((wrong, report.entries), (vec![Some(81), Some(91)], 58));
     let refused = SqliteLog::open(settings(sample.directory.path())).err();
     assert!(matches!(refused, Some(OpenError::Damaged(problems)) if problems == report.problems));
 

@@ -25,6 +25,7 @@ pub(super) fn run(path: &Path, json: bool) -> anyhow::Result<ExitCode> {
 
 fn as_text(path: &Path, overview: &Overview, now: Duration) -> String {
     let Overview { epoch, entries, sessions, keys, .. } = overview;
+    let position = |sequence| Position { epoch: *epoch, sequence };
     let when = |time_ms: Option<u64>| match time_ms {
         Some(time_ms) => {
             let age = Duration::from_secs(age(now, time_ms).as_secs());
@@ -32,14 +33,14 @@ fn as_text(path: &Path, overview: &Overview, now: Duration) -> String {
             let time = time.as_str().map_or_else(|| format!("{time} ms"), str::to_owned);
             format!("{time} ({} ago)", humantime::format_duration(age))
         }
-        None => "none".to_owned(),
+        None => "nothing yet".to_owned(),
     };
     format!(
         "event log  {}\n  \
          epoch      {epoch}\n  \
          entries    {entries}{}, {}\n  \
-         oldest     {}\n  \
-         newest     {}\n  \
+         oldest     {}, {}\n  \
+         newest     {}, {}\n  \
          sessions   {sessions}\n  \
          keys       {keys}\n  \
          on disk    {}\n  \
@@ -47,7 +48,9 @@ fn as_text(path: &Path, overview: &Overview, now: Duration) -> String {
         path.display(),
         span(overview.first, overview.head),
         size(overview.bytes),
+        position(overview.first),
         when(overview.oldest_ms),
+        position(overview.head),
         when(overview.newest_ms),
         size(overview.file_bytes),
         if overview.is_open { "in a running server" } else { "no" },
@@ -55,14 +58,15 @@ fn as_text(path: &Path, overview: &Overview, now: Duration) -> String {
 }
 
 fn as_json(path: &Path, overview: &Overview, now: Duration) -> String {
-    let head = Position { epoch: overview.epoch, sequence: overview.head };
+    let position = |sequence| Position { epoch: overview.epoch, sequence }.to_string();
     let age = overview.oldest_ms.map(|time_ms| age(now, time_ms).as_millis());
     let overview = json!({
         "file": path.display().to_string(),
         "epoch": overview.epoch.to_string(),
         "first": overview.first,
         "head": overview.head,
-        "position": head.to_string(),
+        "first_position": position(overview.first),
+        "head_position": position(overview.head),
         "entries": overview.entries,
         "bytes": overview.bytes,
         "oldest": overview.oldest_ms.map(time),
@@ -119,8 +123,8 @@ mod tests {
             "event log  /data/events.db\n  \
              epoch      AAAAAAAAAAH\n  \
              entries    60 (41 to 100), 12.3 kB\n  \
-             oldest     1970-01-01T00:00:01.000Z (1m 30s ago)\n  \
-             newest     1970-01-01T00:00:03.000Z (1m 28s ago)\n  \
+             oldest     AAAAAAAAAAH.p, 1970-01-01T00:00:01.000Z (1m 30s ago)\n  \
+             newest     AAAAAAAAAAH.Bk, 1970-01-01T00:00:03.000Z (1m 28s ago)\n  \
              sessions   5\n  \
              keys       9\n  \
              on disk    1.0 GB\n  \
