@@ -64,6 +64,10 @@ pub enum Refusal {
     /// The application's hook said no, maybe with a message for the client.
     #[error("the application refused the request")]
     Forbidden(Option<Box<str>>),
+    /// The client's address opens sessions, or names unknown ones, faster than is allowed. The
+    /// reference server has no such limit; the code is that of its hook, which would say no.
+    #[error("too many sessions are opened, or guessed at, from this address")]
+    TooManyAttempts,
     /// A middleware of the application failed.
     #[error("a middleware failed")]
     MiddlewareFailed,
@@ -86,7 +90,7 @@ impl Refusal {
             | Self::UpgradeToPolling
             | Self::JsonpDisabled
             | Self::MiddlewareFailed => Some(3),
-            Self::Forbidden(_) => Some(4),
+            Self::Forbidden(_) | Self::TooManyAttempts => Some(4),
             Self::UnsupportedRevision => Some(5),
             Self::OverlappingPoll
             | Self::OverlappingPost
@@ -105,6 +109,7 @@ impl Refusal {
             (_, Some(1)) => "Session ID unknown",
             (_, Some(2)) => "Bad handshake method",
             (_, Some(3)) => "Bad request",
+            (Self::TooManyAttempts, _) => "Too many requests",
             (_, Some(4)) => "Forbidden",
             (_, Some(_)) => "Unsupported protocol version",
             (Self::PayloadTooLarge, None) => "Payload Too Large",
@@ -119,6 +124,7 @@ impl Refusal {
             Self::Forbidden(_) => 403,
             Self::MethodNotAllowed => 405,
             Self::PayloadTooLarge => 413,
+            Self::TooManyAttempts => 429,
             _ => 400,
         }
     }
@@ -169,6 +175,7 @@ impl Refusal {
             Self::PayloadTooLarge => "payload_too_large",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Forbidden(_) => "forbidden",
+            Self::TooManyAttempts => "session_rate",
             Self::MiddlewareFailed => "middleware_failed",
         }
     }
@@ -224,6 +231,7 @@ mod tests {
             (Refusal::MiddlewareFailed, 400, json(3, "Bad request")),
             (Refusal::Forbidden(None), 403, json(4, "Forbidden")),
             (Refusal::Forbidden(Some("a\"\n".into())), 403, json(4, "a\\\"\\n")),
+            (Refusal::TooManyAttempts, 429, json(4, "Too many requests")),
             (Refusal::UnsupportedRevision, 400, json(5, "Unsupported protocol version")),
             (Refusal::OverlappingPoll, 400, String::new()),
             (Refusal::OverlappingPost, 400, String::new()),

@@ -225,6 +225,18 @@ impl Session {
         }
     }
 
+    /// The caller reads, or has read, nothing from the client until this moment, by its own choice:
+    /// an answer that is waited for may be among what is not read, and gets its whole time from
+    /// there. Call it before [`Session::handle_deadline`].
+    pub fn not_read_until(&mut self, resumed: Instant, settings: &Settings) {
+        let wait = match self.phase {
+            Phase::Pong { .. } => settings.ping_timeout,
+            Phase::ClientPing => client_ping_wait(settings),
+            Phase::PingTime | Phase::LastPoll | Phase::Closed => return,
+        };
+        self.due = self.due.max(after(resumed, wait));
+    }
+
     /// Takes a packet that came on the session's transport, and gives back what it brought.
     ///
     /// On polling, call it for each packet of a body whose [`Session::post_received`] was `Ok`.

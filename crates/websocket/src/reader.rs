@@ -110,6 +110,12 @@ impl Reader {
         self.ended
     }
 
+    /// Whether messages may come compressed.
+    #[must_use]
+    pub const fn inflates(&self) -> bool {
+        self.deflate
+    }
+
     /// Heap bytes held for a partial message.
     #[must_use]
     pub fn held_bytes(&self) -> usize {

@@ -152,6 +152,32 @@ fn a_flood_of_pongs_puts_nothing_off() {
     assert_eq!(run.pass(10), [(10, PING)]);
 }
 
+/// Shows that an answer is waited for as long as it can be heard, and no longer.
+#[test]
+fn who_is_not_read_from_is_not_late() {
+    // The ping is at 300, its answer due at 500.
+    let mut run = Run::websocket();
+    assert_eq!(run.pass(400), [(300, PING)]);
+    let resumed = run.now + Duration::from_millis(50);
+    run.session.not_read_until(resumed, &SETTINGS);
+    // Earlier times and repetitions change nothing.
+    run.session.not_read_until(run.now, &SETTINGS);
+    run.session.not_read_until(resumed, &SETTINGS);
+    assert_eq!(run.pass(249), []);
+    assert_eq!(run.pass(1), [(1, Closed(PingTimeout))]);
+
+    // It puts off neither our next ping nor the end of a client that was read from since.
+    let mut run = Run::websocket();
+    run.session.not_read_until(run.now + Duration::from_millis(100), &SETTINGS);
+    assert_eq!(run.pass(499), [(300, PING)]);
+    assert_eq!(run.pass(1), [(1, Closed(PingTimeout))]);
+
+    let mut run = Run::new(Revision::V3, Transport::Websocket);
+    run.session.not_read_until(run.now + Duration::from_millis(100), &SETTINGS);
+    assert_eq!(run.pass(599), []);
+    assert_eq!(run.pass(1), [(1, Closed(PingTimeout))]);
+}
+
 /// Shows revision 3's heartbeat: the client's, answered at once, and its absence.
 #[test]
 fn revision_3_answers_pings() {
