@@ -21,6 +21,8 @@ pub struct Counters {
     pub(crate) events_delivered: AtomicU64,
     /// Volatile events dropped because the receiver could not take them at once.
     pub(crate) volatile_dropped: AtomicU64,
+    /// Times a client sent faster than it is read.
+    pub(crate) reads_held: AtomicU64,
     /// Panics of listeners and middlewares.
     pub(crate) handler_panics: AtomicU64,
     /// Events the log took.
@@ -65,6 +67,8 @@ pub struct Counts {
     pub events_delivered: u64,
     /// Volatile events dropped because the receiver could not take them at once.
     pub volatile_dropped: u64,
+    /// Times a client sent faster than it is read, and was not read from for a moment.
+    pub reads_held: u64,
     /// Panics of listeners and middlewares.
     pub handler_panics: u64,
     /// Events the log took.
@@ -134,6 +138,7 @@ impl Counters {
             events_received: load(&self.events_received),
             events_delivered: load(&self.events_delivered),
             volatile_dropped: load(&self.volatile_dropped),
+            reads_held: load(&self.reads_held),
             handler_panics: load(&self.handler_panics),
             events_recorded: load(&self.events_recorded),
             events_refused: load(&self.events_refused),

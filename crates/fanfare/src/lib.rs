@@ -37,6 +37,7 @@ mod http;
 mod io;
 mod namespace;
 mod publish;
+mod rate;
 mod recorder;
 mod recording;
 mod recovery;
@@ -59,7 +60,7 @@ pub use namespace::{DynamicNamespace, Event, Namespace};
 pub use recorder::{Log, Published, recorded_args};
 pub use recording::{MAX_PATTERN_BYTES, MAX_PATTERNS, PatternError, Recording, RoomPattern};
 pub use server::Server;
-pub use settings::{OutboxLimits, RecoverySettings, Settings};
+pub use settings::{OutboxLimits, ReadRate, RecoverySettings, Settings};
 pub use socket::{Expired, RemoteSocket, Socket};
 
 pub use engineio;

@@ -1,5 +1,6 @@
 //! What can be set.
 
+use crate::rate::Rate;
 use crate::recorder::Log;
 use crate::recording::Recording;
 use socketio::Parser;
@@ -25,6 +26,8 @@ pub struct Settings {
     pub packet_limits: socketio::Limits,
     /// What may wait for one slow client.
     pub outbox: OutboxLimits,
+    /// How fast one client is read.
+    pub read_rate: ReadRate,
     /// How many rooms one socket may be in. Default: 1 000.
     pub max_rooms: u32,
     /// How many listeners of one connection may be unfinished before no more is read from it; what
@@ -105,6 +108,35 @@ impl Default for OutboxLimits {
     }
 }
 
+/// How fast one client is read: what it sends beyond that waits in the network, which slows it down.
+/// Nothing is lost, and no heartbeat is missed because of it.
+///
+/// Counted are the bytes on each WebSocket, and those that a polling session posts. Where they
+/// may come compressed, messages count at least as what they unpack to.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadRate {
+    /// Bytes in the long run; 0 switches the limit off. Default: 4 MiB, about what an uplink of
+    /// 35 Mbit/s brings: people's clients never feel it, and a flood leaves most of a core to
+    /// others. Set more for clients that are machines of your own, such as a backend that publishes
+    /// through a socket.
+    pub bytes_per_second: u64,
+    /// Bytes that may come at once after a time of quiet. Default: 8 MiB, so that several messages
+    /// of the largest size pass in one go.
+    pub burst_bytes: u64,
+}
+
+impl ReadRate {
+    pub(crate) fn rate(self) -> Option<Rate> {
+        Rate::new(self.bytes_per_second, self.burst_bytes)
+    }
+}
+
+impl Default for ReadRate {
+    fn default() -> Self {
+        ReadRate { bytes_per_second: 4 << 20, burst_bytes: 8 << 20 }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Settings {
@@ -115,6 +147,7 @@ impl Default for Settings {
             message_compression: None,
             packet_limits: socketio::Limits::default(),
             outbox: OutboxLimits::default(),
+            read_rate: ReadRate::default(),
             max_rooms: hub::DEFAULT_MAX_ROOMS,
             max_running_handlers: 1024,
             body_deadline: Duration::from_secs(20),

@@ -9,6 +9,9 @@ use engineio::payload::{self, Payload};
 use engineio::{Cors, Refusal};
 use http::{HeaderValue, StatusCode, header};
 
+/// When an address that opened too many sessions may open the next one: the limit is per second.
+const SOON: HeaderValue = HeaderValue::from_static("1");
+
 /// A payload for a poll.
 pub(super) fn payload(payload: Payload, jsonp: Option<&JsonpIndex>) -> Response {
     let (content_type, body) = match (jsonp, payload) {
@@ -44,6 +47,9 @@ pub(super) fn refused(refusal: &Refusal) -> Response {
     if status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(header::ALLOW, HeaderValue::from_static(Refusal::ALLOWED_METHODS));
     }
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        headers.insert(header::RETRY_AFTER, SOON);
+    }
     if !body.is_empty() {
         let json = HeaderValue::from_static("application/json");
         headers.insert(header::CONTENT_TYPE, json);
@@ -56,9 +62,14 @@ pub(super) fn refused(refusal: &Refusal) -> Response {
 pub(super) fn refused_upgrade(refusal: &Refusal) -> Response {
     let status = match refusal {
         Refusal::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Refusal::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::BAD_REQUEST,
     };
-    closing(status, refusal.message().to_owned())
+    let mut answer = closing(status, refusal.message().to_owned());
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        answer.headers_mut().insert(header::RETRY_AFTER, SOON);
+    }
+    answer
 }
 
 /// A text, after which the connection is closed.

@@ -7,7 +7,7 @@ mod upgrade;
 
 use crate::Io;
 use crate::handshake::Handshake;
-use crate::server::{OnShard, Secure};
+use crate::server::{Newcomer, OnShard, Secure};
 use crate::shard::{Op, Opening, Permit};
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
@@ -73,10 +73,17 @@ impl Incoming {
 
     /// The answer to a request that is not served, and a mark in the counters.
     fn refuse(&self, refusal: &Refusal) -> Response {
+        let guessing = *refusal == Refusal::UnknownSession && !self.may_try();
+        let refusal = if guessing { &Refusal::TooManyAttempts } else { refusal };
         self.io.inner().counters.rejected(refusal.name());
         let answer =
             if self.upgrade { answer::refused_upgrade(refusal) } else { answer::refused(refusal) };
         self.with_cors(answer)
+    }
+
+    /// Whether the client's address may open a session, or guess at one, once more.
+    fn may_try(&self) -> bool {
+        self.request.extensions().get::<Newcomer>().is_none_or(Newcomer::may_try)
     }
 
     fn with_cors(&self, mut answer: Response) -> Response {
@@ -127,6 +134,9 @@ fn is_upgrade(headers: &HeaderMap) -> bool {
 
 /// Opens a session.
 async fn open(incoming: Incoming, opening: engineio::Opening) -> Response {
+    if !incoming.may_try() {
+        return incoming.refuse(&Refusal::TooManyAttempts);
+    }
     let io = incoming.io.clone();
     let handshake = Arc::new(describe(&incoming.request));
     if let Err(message) = io.allows(&handshake).await {

@@ -79,11 +79,15 @@ pub(super) async fn post(mut incoming: Incoming, address: Address, form: PostFor
     let io = incoming.io.clone();
     let opened =
         on_session(&io, &address, move |shard, address| shard.post_opened(address, form)).await;
-    if let Err(refusal) = opened {
-        return incoming.refuse(&refusal);
-    }
+    let wait = match opened {
+        Ok(wait) => wait,
+        Err(refusal) => return incoming.refuse(&refusal),
+    };
     let sid = address.sid;
     let mut abandoned = Abandoned { io: io.clone(), sid, tell: Some(Shard::post_aborted) };
+    if !wait.is_zero() {
+        tokio::time::sleep(wait).await;
+    }
     let body = std::mem::take(incoming.request.body_mut());
     let limit = io.settings().engine.max_payload_bytes;
     let body = body::read(incoming.headers(), body, limit, io.settings().body_deadline).await;

@@ -1,6 +1,8 @@
 //! Who may connect: limits in all, per address and per second.
 
+use super::newcomers::{Newcomer, Newcomers};
 use super::settings::ServerSettings;
+use crate::rate::{Bucket, Rate};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
@@ -16,8 +18,10 @@ pub(super) struct Admission {
     max: usize,
     max_per_address: usize,
     limit_loopback: bool,
-    per_second: u32,
+    per_second: Option<Rate>,
     places: Mutex<Places>,
+    /// Whether this address may open another session.
+    pub(super) newcomers: Option<Newcomers>,
 }
 
 #[derive(Debug)]
@@ -25,14 +29,13 @@ struct Places {
     open: usize,
     /// Only addresses that have connections: bounded by `open`.
     by_network: HashMap<Network, usize>,
-    /// Connections that may be accepted now, and since when they were not added to.
-    tokens: f64,
-    filled: Option<Instant>,
+    /// Connections accepted lately.
+    accepted: Bucket,
 }
 
 /// What counts as one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Network {
+pub(super) enum Network {
     V4([u8; 4]),
     /// The first 64 bits: the rest is the customer's to choose.
     V6([u8; 8]),
@@ -71,17 +74,21 @@ pub(crate) struct Place {
 
 impl Admission {
     pub(super) fn new(settings: &ServerSettings) -> Arc<Admission> {
+        let per_second = settings.max_connections_per_second.into();
         Arc::new(Admission {
             max: settings.max_connections.min(descriptors(settings.max_connections)),
             max_per_address: settings.max_connections_per_address,
             limit_loopback: settings.limit_loopback,
-            per_second: settings.max_connections_per_second,
+            per_second: Rate::new(per_second, per_second),
             places: Mutex::new(Places {
                 open: 0,
                 by_network: HashMap::new(),
-                tokens: f64::from(settings.max_connections_per_second),
-                filled: None,
+                accepted: Bucket::default(),
             }),
+            newcomers: Newcomers::new(
+                settings.max_sessions_per_address_per_second,
+                settings.session_burst_per_address,
+            ),
         })
     }
 
@@ -95,12 +102,12 @@ impl Admission {
         if places.open >= self.max {
             return Err(Refused::Connections);
         }
-        let network = self.network(address);
+        let network = self.network(address).filter(|_| self.max_per_address > 0);
         let taken = network.and_then(|network| places.by_network.get(&network)).copied();
         if taken.is_some_and(|taken| taken >= self.max_per_address) {
             return Err(Refused::Address);
         }
-        if self.per_second > 0 && !places.take_token(self.per_second, now) {
+        if self.per_second.is_some_and(|rate| !rate.take(&mut places.accepted, now)) {
             return Err(Refused::Rate);
         }
         places.open += 1;
@@ -111,9 +118,9 @@ impl Admission {
         Ok(Place { admission: self.clone(), network })
     }
 
-    /// The network whose connections are counted, if they are.
+    /// The network whose connections and sessions are counted, if they are.
     fn network(&self, address: IpAddr) -> Option<Network> {
-        if self.max_per_address == 0 || (address.is_loopback() && !self.limit_loopback) {
+        if address.is_loopback() && !self.limit_loopback {
             return None;
         }
         Some(match address {
@@ -126,18 +133,12 @@ impl Admission {
     }
 }
 
-impl Places {
-    /// Spec: the token bucket: `per_second` are added each second, as many can be saved up.
-    fn take_token(&mut self, per_second: u32, now: Instant) -> bool {
-        let capacity = f64::from(per_second);
-        let passed = self.filled.map_or(0.0, |then| (now - then).as_secs_f64());
-        self.filled = Some(now);
-        self.tokens = (self.tokens + passed * capacity).min(capacity);
-        if self.tokens < 1.0 {
-            return false;
-        }
-        self.tokens -= 1.0;
-        true
+impl Place {
+    /// What the requests of this connection are told, if sessions from its address are limited.
+    pub(super) fn newcomer(&self, address: IpAddr) -> Option<Newcomer> {
+        self.admission.newcomers.as_ref()?;
+        let network = self.admission.network(address)?;
+        Some(Newcomer { admission: self.admission.clone(), network })
     }
 }
 

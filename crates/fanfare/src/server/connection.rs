@@ -5,7 +5,7 @@ use super::clock::{Clock, Deadlines, Overdue};
 use super::connections::HttpConnection;
 use super::settings::ServerSettings;
 use super::watch::{AnswerBody, OverTcp, RequestBody, Watch, Watched};
-use super::{OnShard, Secure, strict};
+use super::{Newcomer, OnShard, Secure, strict};
 use crate::Io;
 use axum::extract::ConnectInfo;
 use http::Request;
@@ -56,11 +56,12 @@ pub(super) struct Arrival {
 }
 
 /// What a connection's requests are told about it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Origin {
     address: SocketAddr,
     shard: u8,
     secure: bool,
+    newcomer: Option<Newcomer>,
 }
 
 impl Serving {
@@ -109,7 +110,8 @@ impl Serving {
                 return;
             }
         };
-        let origin = Origin { address, shard, secure: self.is_tls() };
+        let newcomer = place.newcomer(address.ip());
+        let origin = Origin { address, shard, secure: self.is_tls(), newcomer };
         let served = match &self.tls {
             None => self.drive(stream, place, origin).await,
             Some(tls) => match self.encrypt(tls, stream).await {
@@ -150,7 +152,7 @@ impl Serving {
     {
         let watch = Arc::new(Watch::default());
         let stream = TokioIo::new(Watched::new(stream, watch.clone(), place));
-        let service = service_fn(|request| self.answer(request, origin, &watch));
+        let service = service_fn(|request| self.answer(request, &origin, &watch));
         let mut http = pin!(self.http.serve_connection(stream, service).with_upgrades());
         let mut closing = pin!(self.closing.cancelled());
         let (mut ending, mut finishing) = (false, false);
@@ -207,7 +209,7 @@ impl Serving {
     async fn answer(
         &self,
         request: Request<Incoming>,
-        origin: Origin,
+        origin: &Origin,
         watch: &Arc<Watch>,
     ) -> Result<http::Response<AnswerBody>, Infallible> {
         let (mut head, body) = request.into_parts();
@@ -224,6 +226,9 @@ impl Serving {
                 head.extensions.insert(OnShard(origin.shard));
                 if origin.secure {
                     head.extensions.insert(Secure);
+                }
+                if let Some(newcomer) = &origin.newcomer {
+                    head.extensions.insert(newcomer.clone());
                 }
                 let body = RequestBody::new(body, watch.clone());
                 self.router.call(Request::from_parts(head, body)).await?

@@ -15,6 +15,7 @@ mod connection;
 mod connections;
 mod head;
 mod listen;
+mod newcomers;
 mod reclaim;
 mod refusal;
 mod settings;
@@ -27,6 +28,7 @@ pub use settings::ServerSettings;
 pub use tls::{TlsError, TlsSettings};
 
 pub(crate) use connections::HttpConnections;
+pub(crate) use newcomers::Newcomer;
 pub(crate) use reclaim::{Place, Reclaimed, reclaim};
 
 use crate::Io;

@@ -22,6 +22,15 @@ pub struct ServerSettings {
     /// switches the limit off. Default: 0, since everybody's coming back after a restart looks
     /// like an attack.
     pub max_connections_per_second: u32,
+    /// How many sessions per second may be opened from one address, told apart as above; a request
+    /// that names a session which does not exist counts as one. Beyond that they are answered 429.
+    /// 0 switches the limit off. Default: 1 000: the crowd behind one address is back within
+    /// seconds after a restart, and a machine that opens sessions to drop them fills no memory.
+    /// Behind a reverse proxy on another machine: set 0, as above.
+    pub max_sessions_per_address_per_second: u32,
+    /// How many of them may come at once after a time of quiet. Default: 10 000, as many as one
+    /// address may have connections.
+    pub session_burst_per_address: u32,
     /// How long a request's head may take: from the connection's begin for the first one, from
     /// the first byte for those after it. Default: 10 s; a phone on a bad network needs one.
     pub header_deadline: Duration,
@@ -53,6 +62,8 @@ impl Default for ServerSettings {
             max_connections_per_address: 10_000,
             limit_loopback: false,
             max_connections_per_second: 0,
+            max_sessions_per_address_per_second: 1_000,
+            session_burst_per_address: 10_000,
             header_deadline: Duration::from_secs(10),
             idle_deadline: Duration::from_secs(75),
             stall_deadline: Duration::from_secs(30),

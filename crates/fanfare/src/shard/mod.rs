@@ -13,6 +13,7 @@ mod closing;
 mod connect;
 mod deliver;
 mod form;
+mod hold;
 mod inbox;
 mod journal;
 mod members;
@@ -37,6 +38,7 @@ pub(crate) use session::{Opening, Permit, SessionKey, SocketKey};
 use crate::Io;
 use crate::counters::Counters;
 use crate::disconnect::DisconnectReason;
+use crate::rate::Rate;
 use engineio::Sid;
 use hashbrown::HashMap;
 use hub::Hub;
@@ -95,6 +97,8 @@ pub(crate) struct Shard {
     /// What connections read into, one after the other.
     pub(crate) read_buffer: RefCell<Box<[u8]>>,
     pub(crate) frame_limits: websocket::Limits,
+    /// How fast one client is read, if there is a limit.
+    pub(crate) read_rate: Option<Rate>,
     catching_up: Cell<bool>,
     /// An empty list whose capacity is used again.
     spare: Cell<Vec<Op>>,
@@ -240,6 +244,7 @@ async fn run(io: Io, index: u8) {
         ..websocket::Limits::default()
     };
     let shard = Rc::new(Shard {
+        read_rate: io.settings().read_rate.rate(),
         io,
         index,
         state: RefCell::new(state),

@@ -83,7 +83,9 @@ impl Shard {
     fn session_overdue(self: &Rc<Self>, sid: &Sid) {
         let Some(key) = self.session_by_sid(sid) else { return };
         if let Some(session) = self.state.borrow_mut().sessions.get_mut(key) {
-            session.protocol.handle_deadline(Instant::now(), &self.io.settings().engine);
+            let now = Instant::now();
+            self.excuse(session, now);
+            session.protocol.handle_deadline(now, &self.io.settings().engine);
         }
         self.drive(key);
     }
@@ -169,13 +171,16 @@ impl Shard {
         act(session)
     }
 
-    /// The head of a POST has come.
+    /// The head of a POST has come. Its body may be read after the time that this returns.
     pub(crate) fn post_opened(
         self: &Rc<Self>,
         address: &Address,
         form: PostForm,
-    ) -> Result<(), Refusal> {
-        let opened = self.with_admitted(address, |session| session.protocol.post_opened(form));
+    ) -> Result<Duration, Refusal> {
+        let opened = self.with_admitted(address, |session| {
+            session.protocol.post_opened(form)?;
+            Ok(self.hold_post(session, Instant::now()))
+        });
         if opened.is_err() {
             self.drive_sid(&address.sid);
         }
@@ -194,7 +199,10 @@ impl Shard {
         if is_goodbye(body) && !self.is_poll_pending(&address.sid) {
             tokio::time::sleep(GOODBYE_PATIENCE).await;
         }
-        self.with_admitted(address, |session| session.protocol.post_received())?;
+        self.with_admitted(address, |session| {
+            self.post_read(session, body.len());
+            session.protocol.post_received()
+        })?;
         let key = self.session_by_sid(&address.sid).ok_or(Refusal::UnknownSession)?;
         let read = self.read_packets(key, address, form, body).await;
         // What is not UTF-8 is refused, and counted there.
@@ -269,6 +277,7 @@ impl Shard {
     pub(crate) fn post_refused(&self, sid: &Sid) {
         let Some(key) = self.session_by_sid(sid) else { return };
         if let Some(session) = self.state.borrow_mut().sessions.get_mut(key) {
+            self.post_read(session, self.io.settings().engine.max_payload_bytes);
             session.protocol.post_finished();
         }
     }

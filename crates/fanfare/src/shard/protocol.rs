@@ -5,6 +5,7 @@ use super::session::Session;
 use super::{Opening, Outbox, Polled, SessionKey, Shard};
 use crate::counters::Counters;
 use crate::disconnect::DisconnectReason;
+use crate::rate::Bucket;
 use crate::transport::{Carrier, Link, ReadTask, Stream};
 use engineio::{Output, Packet, Piece, PollAnswer, Sid, Transport, packet};
 use socketio::{Connection, Version};
@@ -123,6 +124,8 @@ impl Shard {
             base64: false,
             probe_expected: None,
             running: 0,
+            posted: Bucket::default(),
+            held_until: None,
             post_waits: None,
             timer: None,
             connect_by: Some(now + settings.connect_timeout.min(MAX_CONNECT_TIMEOUT)),
@@ -282,6 +285,7 @@ impl Shard {
             let mut state = self.state.borrow_mut();
             let Some(session) = state.sessions.get_mut(key) else { return };
             session.timer = None;
+            self.excuse(session, now);
             session.protocol.handle_deadline(now, &self.io.settings().engine);
             session.connect_by.is_some_and(|by| by <= now)
         };

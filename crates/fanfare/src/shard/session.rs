@@ -6,6 +6,7 @@ use crate::Io;
 use crate::ack::Waiting;
 use crate::disconnect::DisconnectReason;
 use crate::handshake::Handshake;
+use crate::rate::Bucket;
 use crate::socket::Socket;
 use crate::transport::Link;
 use engineio::{Revision, Sid, Transport};
@@ -92,6 +93,10 @@ pub(crate) struct Session {
     pub(crate) probe_expected: Option<Instant>,
     /// Listeners of this session that have not finished.
     pub(crate) running: u32,
+    /// What was posted lately.
+    pub(crate) posted: Bucket,
+    /// Until then the client was not read from, or will not be.
+    pub(crate) held_until: Option<Instant>,
     /// A POST that is read no further until fewer listeners are unfinished: dropped then.
     pub(crate) post_waits: Option<oneshot::Sender<()>>,
     pub(crate) timer: Option<(delay_queue::Key, Instant)>,

@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 /// A listener that has not finished, and the socket that ends if it panics.
 struct Running {
@@ -55,6 +56,7 @@ impl Shard {
         session.running = session.running.saturating_sub(1);
         let limit = self.io.settings().max_running_handlers;
         if session.running + 1 == limit {
+            session.held_until = Some(Instant::now());
             session.post_waits = None;
             if let Some(link) = &session.link {
                 link.wake_reader();

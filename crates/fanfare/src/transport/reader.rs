@@ -2,6 +2,7 @@
 
 use super::Link;
 use super::link::Phase;
+use crate::rate::Bucket;
 use crate::shard::{SessionKey, Shard};
 use std::future::Future;
 use std::pin::Pin;
@@ -26,6 +27,10 @@ pub(crate) struct ReadTask {
     reader: Reader,
     /// What came with the HTTP request.
     early: Option<Box<[u8]>>,
+    /// What was read lately.
+    taken: Bucket,
+    /// Until then nothing is read: the client has sent faster than it is read.
+    pause: Option<Pin<Box<Sleep>>>,
     close_by: Option<Pin<Box<Sleep>>>,
 }
 
@@ -43,17 +48,20 @@ impl ReadTask {
             link: link.clone(),
             reader,
             early: (!early.is_empty()).then(|| early.into()),
+            taken: Bucket::default(),
+            pause: None,
             close_by: None,
         }
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(mut early) = self.early.take() {
-            self.process(&mut early);
+            self.read(&mut early);
         }
         let shard = self.shard.clone();
         let mut buffer = shard.read_buffer.borrow_mut();
         for _ in 0..READS_PER_TURN {
+            ready!(self.poll_pause(cx));
             // A probe brings no events, and nobody would wake it.
             let reads_events = self.link.phase() == Phase::Open && !self.link.is_probing();
             if reads_events && shard.is_busy(self.session) {
@@ -66,12 +74,7 @@ impl ReadTask {
                     return Poll::Ready(());
                 }
                 Ok(count) => {
-                    let filled = buffer.get_mut(..count).unwrap_or_default();
-                    if self.link.phase() == Phase::Open {
-                        self.process(filled);
-                    } else {
-                        self.discard(filled);
-                    }
+                    self.read(buffer.get_mut(..count).unwrap_or_default());
                 }
                 Err(_) => {
                     self.shard.connection_ended(self.session, &self.link, false);
@@ -86,9 +89,37 @@ impl ReadTask {
         Poll::Pending
     }
 
-    /// Hands every complete message to the shard.
-    fn process(&mut self, mut input: &mut [u8]) {
-        let now = Instant::now();
+    /// Does what the bytes ask for. If they were too many for the time in which they came, the
+    /// next ones are left to the network for a while, which makes the client slower.
+    fn read(&mut self, input: &mut [u8]) {
+        let (now, came) = (Instant::now(), input.len());
+        let bytes = if self.link.phase() == Phase::Open {
+            self.process(input, now).max(came)
+        } else {
+            self.discard(input);
+            came
+        };
+        let Some(rate) = &self.shard.read_rate else { return };
+        rate.charge(&mut self.taken, bytes as u64, now);
+        if let Some(wait) = rate.wait(self.taken, now) {
+            self.pause = Some(Box::pin(tokio::time::sleep(wait)));
+            self.shard.hold(self.session, &self.link, now + wait);
+        }
+    }
+
+    /// Waits until more may be read.
+    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(cx));
+            self.pause = None;
+        }
+        Poll::Ready(())
+    }
+
+    /// Hands every complete message to the shard. Says what messages that may have been
+    /// compressed came to.
+    fn process(&mut self, mut input: &mut [u8], now: Instant) -> usize {
+        let mut unpacked = 0;
         let mut pings = Pings::new();
         while self.link.phase() == Phase::Open {
             match self.reader.read(&self.shard.frame_limits, &mut input) {
@@ -103,9 +134,11 @@ impl ReadTask {
                     self.shard.connection_ended(self.session, &self.link, true);
                 }
                 Ok(Some(Incoming::Text(text))) => {
+                    unpacked += text.len();
                     self.shard.text_message(self.session, &self.link, &text, now);
                 }
                 Ok(Some(Incoming::Binary(data))) => {
+                    unpacked += data.len();
                     self.shard.binary_message(self.session, &self.link, &data, now);
                 }
                 Err(violation) => self.violated(&violation),
@@ -115,6 +148,7 @@ impl ReadTask {
         if let Some(pong) = pings.pong().filter(|_| self.link.phase() == Phase::Open) {
             self.shard.pong(self.session, &self.link, &pong);
         }
+        if self.reader.inflates() { unpacked } else { 0 }
     }
 
     fn violated(&mut self, violation: &Violation) {

@@ -4,6 +4,7 @@
 
 mod deadlines;
 mod limits;
+mod rates;
 mod requests;
 mod support;
 mod tls;

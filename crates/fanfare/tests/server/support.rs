@@ -43,7 +43,11 @@ fn routes() -> axum::Router {
 
 impl Running {
     pub(crate) fn new(change: impl FnOnce(&mut ServerSettings)) -> Running {
-        let io = Io::with(|settings| settings.shards = 2).unwrap();
+        Self::of(Io::with(|settings| settings.shards = 2).unwrap(), change)
+    }
+
+    /// A server of this application.
+    pub(crate) fn of(io: Io, change: impl FnOnce(&mut ServerSettings)) -> Running {
         let mut settings = ServerSettings::default();
         change(&mut settings);
         let server = Server::new(io.clone(), routes().merge(io.router())).settings(settings);
