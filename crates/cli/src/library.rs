@@ -6,7 +6,7 @@ use anyhow::Context;
 use eventlog::EventLog;
 use fanfare::engineio::{self, Cookie, Cors};
 use fanfare::server::{ServerSettings, TlsSettings};
-use fanfare::{OutboxLimits, Recording, RecoverySettings, Settings as Library};
+use fanfare::{OutboxLimits, ReadRate, Recording, RecoverySettings, Settings as Library};
 use socketio::Limits as PacketLimits;
 
 use crate::settings::{Parser, Settings, Size, Transport};
@@ -37,6 +37,10 @@ pub(crate) fn settings(from: &Settings, log: Option<Arc<dyn EventLog>>) -> anyho
             max_events: count(from.outbox.events),
             max_bytes: bytes(from.outbox.bytes),
         },
+        read_rate: ReadRate {
+            bytes_per_second: limits.read_rate.0,
+            burst_bytes: limits.read_burst.0,
+        },
         max_rooms: small(limits.rooms_per_socket),
         max_running_handlers: small(limits.running_handlers),
         max_sessions: count(limits.sessions),
@@ -64,6 +68,8 @@ pub(crate) fn server_settings(from: &Settings) -> ServerSettings {
         max_connections_per_address: count(limits.connections_per_ip),
         limit_loopback: limits.count_loopback,
         max_connections_per_second: small(limits.connections_per_second),
+        max_sessions_per_address_per_second: small(limits.sessions_per_ip_per_second),
+        session_burst_per_address: small(limits.sessions_per_ip_burst),
         header_deadline: http.header_timeout.0,
         idle_deadline: http.idle_timeout.0,
         stall_deadline: http.stall_timeout.0,

@@ -209,6 +209,20 @@ table::settings! {
         /// How many connections are accepted per second; 0 for any number.
         connections_per_second: u64 = Kind::Count { min: 0, max: 1_000_000 }, Some("0"),
             "everybody's coming back after a restart looks like an attack";
+        /// How many sessions per second may be opened from one such address, wrong guesses at session
+        /// ids included; 0 for any number. Set 0 behind a reverse proxy on another machine.
+        sessions_per_ip_per_second: u64 = Kind::Count { min: 0, max: 1_000_000 }, Some("1000"),
+            "a crowd behind one address is back within seconds, and a flood fills no memory";
+        /// How many of them may be opened at once after a time of quiet.
+        sessions_per_ip_burst: u64 = Kind::Count { min: 1, max: 10_000_000 }, Some("10000"),
+            "as many as one address may have connections";
+        /// How many bytes per second are read from one client; 0 for any number. What comes faster
+        /// is not lost: it waits in the network, which slows the client down.
+        read_rate: Size = Kind::Size { min: Size(0), max: Size(GB) }, Some("4MiB"),
+            "what an uplink of 35 Mbit/s brings; a flood leaves most of a core to others";
+        /// How many bytes are read at once from a client that was quiet.
+        read_burst: Size = Kind::Size { min: Size(0), max: Size(GB) }, Some("8MiB"),
+            "several messages of the largest size pass in one go";
         /// How many sessions may be open, by polling and WebSocket together.
         sessions: u64 = Kind::Count { min: 1, max: 10_000_000 }, Some("1000000"),
             "a polling session needs no open connection, but memory";
