@@ -23,6 +23,10 @@ pub(crate) enum Profile {
     Narrow,
     /// Few connections per address, this machine's included.
     PerAddress,
+    /// Few sessions per address in a time, this machine's included; they must join soon.
+    Newcomers,
+    /// Clients are read slowly.
+    Paced,
 }
 
 impl Profile {
@@ -64,6 +68,17 @@ impl Profile {
             Self::PerAddress => &[
                 ("FANFARE_LIMITS_CONNECTIONS_PER_IP", "10"),
                 ("FANFARE_LIMITS_COUNT_LOOPBACK", "true"),
+            ],
+            Self::Newcomers => &[
+                ("FANFARE_LIMITS_SESSIONS_PER_IP_PER_SECOND", "5"),
+                ("FANFARE_LIMITS_SESSIONS_PER_IP_BURST", "60"),
+                ("FANFARE_LIMITS_COUNT_LOOPBACK", "true"),
+                ("FANFARE_CONNECT_TIMEOUT", "1500ms"),
+            ],
+            Self::Paced => &[
+                ("FANFARE_LIMITS_READ_RATE", "2MB"),
+                ("FANFARE_LIMITS_READ_BURST", "1MB"),
+                ("FANFARE_COMPRESSION_WEBSOCKET", "1024B"),
             ],
         }
     }
@@ -171,6 +186,14 @@ pub(crate) enum Step {
     Strays(usize),
     /// Sessions are opened by polling until one is refused; there are fewer places than this.
     Fill(usize),
+    /// So many sessions are opened by polling and left, more than one address may open: some are
+    /// answered 429.
+    Newcomers(usize),
+    /// So many polls name a session that does not exist, more than one address may: some are
+    /// answered 429.
+    Guesses(usize),
+    /// The server has held back reading from a client since the case began.
+    Held,
     /// So many events, numbered from 0, each with a text of so many bytes, are published to a room.
     Publish(&'static str, usize, usize),
 }

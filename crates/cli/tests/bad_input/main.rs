@@ -23,6 +23,7 @@ mod msgpack;
 mod packets;
 mod peer;
 mod polling;
+mod rates;
 mod revision_3;
 mod scene;
 mod server;
@@ -56,6 +57,11 @@ async fn d_engine_packets_and_upgrade() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e_socketio_packets() {
     run("E", packets::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rates() {
+    run("rates", rates::cases()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,10 +1,10 @@
 //! Playing a case: its steps, one after the other, on the connections it opens.
 
+mod many;
+
 use std::collections::BTreeMap;
 
-use tokio::task::JoinSet;
-
-use crate::case::{Case, Door, Fate, Step};
+use crate::case::{Case, Door, Step};
 use crate::peer::Peer;
 use crate::server::{LOOK_AGAIN, Server};
 use crate::stats::{Api, Stats};
@@ -15,9 +15,6 @@ const MOST_LOOKS: usize = 300;
 
 /// The length of a session's id.
 const SID_LENGTH: usize = 22;
-
-/// How many of a crowd connect at the same time: below the queue of a listener.
-const CROWD_STEP: usize = 100;
 
 /// A case being played.
 #[derive(Debug)]
@@ -112,6 +109,9 @@ impl<'a> Scene<'a> {
             Step::Crowd(size, bytes, fate) => self.crowd(*size, bytes, *fate).await?,
             Step::Strays(count) => self.strays(*count).await?,
             Step::Fill(most) => self.fill(*most).await?,
+            Step::Newcomers(count) => self.newcomers(*count).await?,
+            Step::Guesses(count) => self.guesses(*count).await?,
+            Step::Held => self.held().await?,
             Step::Publish(room, count, bytes) => self.publish(room, *count, *bytes).await?,
             expected => self.expect(expected).await?,
         }
@@ -372,6 +372,17 @@ impl<'a> Scene<'a> {
         Err("no session ended so".to_owned())
     }
 
+    async fn held(&self) -> Result<(), String> {
+        let mut api = Api::new(self.server.host(), self.server.key());
+        for _ in 0..MOST_LOOKS {
+            if api.stats().await?.reads_held > self.before.reads_held {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Err("it is read as fast as it sends".to_owned())
+    }
+
     async fn gone(&mut self) -> Result<(), String> {
         for _ in 0..MOST_LOOKS {
             let answer = self.exchange(wire::poll().as_bytes()).await?;
@@ -392,60 +403,11 @@ impl<'a> Scene<'a> {
         Err("it lives".to_owned())
     }
 
-    async fn crowd(&mut self, size: usize, bytes: &[u8], fate: Fate) -> Result<(), String> {
-        let mut tasks = JoinSet::new();
-        let bytes = self.filled(bytes);
-        let mut peers = Vec::with_capacity(size);
-        for index in 0..size {
-            let mut peer = Peer::connect(self.server.host(), false).await?;
-            peer.send(&bytes).await;
-            peers.push(peer);
-            if index % CROWD_STEP == CROWD_STEP - 1 {
-                tokio::task::yield_now().await;
-            }
-        }
-        for mut peer in peers {
-            tasks.spawn(async move {
-                match fate {
-                    Fate::Ended => peer.end().await.map(drop),
-                    Fate::Answered(statuses) => {
-                        let answer = peer.answer().await?;
-                        agree(statuses.contains(&answer.status), || format!("{answer:?}"))
-                    }
-                }
-            });
-        }
-        while let Some(fated) = tasks.join_next().await {
-            fated.map_err(|error| error.to_string())??;
-        }
-        Ok(())
-    }
-
     async fn publish(&self, room: &str, count: usize, bytes: usize) -> Result<(), String> {
         let mut api = Api::new(self.server.host(), self.server.key());
         let text = "x".repeat(bytes);
         for number in 0..count {
             api.publish("event", room, &format!(r#"{number},"{text}""#)).await?;
-        }
-        Ok(())
-    }
-
-    async fn fill(&mut self, most: usize) -> Result<(), String> {
-        for _ in 0..most {
-            let answer = self.exchange(wire::get(wire::POLLING).as_bytes()).await?;
-            if answer.status == 503 {
-                return Ok(());
-            }
-            self.note_sid(&answer.text());
-        }
-        Err("there is no end of places".to_owned())
-    }
-
-    async fn strays(&mut self, count: usize) -> Result<(), String> {
-        for _ in 0..count {
-            let answer = self.exchange(wire::get(wire::POLLING).as_bytes()).await?;
-            agree(answer.status == 200, || format!("{answer:?}"))?;
-            self.note_sid(&answer.text());
         }
         Ok(())
     }

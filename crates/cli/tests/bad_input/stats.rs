@@ -22,6 +22,7 @@ pub(crate) struct Stats {
     pub(crate) sessions: u64,
     pub(crate) sockets: u64,
     pub(crate) rooms: u64,
+    pub(crate) reads_held: u64,
     pub(crate) handler_panics: u64,
     pub(crate) rejected: BTreeMap<String, u64>,
     pub(crate) causes: BTreeMap<String, u64>,

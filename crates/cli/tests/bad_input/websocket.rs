@@ -409,7 +409,7 @@ fn deflate(cases: &mut Vec<Case>) {
 }
 
 /// As permessage-deflate sends it: without the end of the last block.
-fn deflated(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn deflated(bytes: &[u8]) -> Vec<u8> {
     use std::io::Write as _;
     let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(bytes).unwrap();
