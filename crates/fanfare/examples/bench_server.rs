@@ -34,8 +34,9 @@ async fn main() -> Result<()> {
     let io = Io::with(|settings| {
         settings.shards = flags.shards;
         settings.log = log.map(Log::new);
-        // One client stands for a backend that publishes as fast as it can.
-        settings.read_rate.bytes_per_second = 0;
+        // One client stands for a backend that publishes as fast as it can: the rate is kept, and
+        // is never reached.
+        settings.read_rate.bytes_per_second = 1 << 40;
     })?;
     io.main()
         .on_connect(|socket: Socket| async move {
