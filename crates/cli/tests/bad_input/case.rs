@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::tls::{Version, Visit};
 use crate::wire::{WEBSOCKET, upgrade};
 
 /// The settings of the server that a case is for.
@@ -27,6 +28,10 @@ pub(crate) enum Profile {
     Newcomers,
     /// Clients are read slowly.
     Paced,
+    /// Encrypted, with little time for handshakes.
+    Tls,
+    /// Not the binary, but `examples/listeners.rs`.
+    Listeners,
 }
 
 impl Profile {
@@ -75,6 +80,8 @@ impl Profile {
                 ("FANFARE_LIMITS_COUNT_LOOPBACK", "true"),
                 ("FANFARE_CONNECT_TIMEOUT", "1500ms"),
             ],
+            Self::Tls => &[("FANFARE_TLS_HANDSHAKE_TIMEOUT", "1s")],
+            Self::Listeners => &[],
             Self::Paced => &[
                 ("FANFARE_LIMITS_READ_RATE", "2MB"),
                 ("FANFARE_LIMITS_READ_BURST", "1MB"),
@@ -102,20 +109,24 @@ pub(crate) enum Door {
 pub(crate) enum Fate {
     /// It is closed, with or without an answer.
     Ended,
+    /// The client goes, without waiting for anything.
+    Left,
     /// It is answered with one of these.
     Answered(&'static [u16]),
 }
 
 /// One thing that is done, or that must happen.
 ///
-/// In bytes and texts, `{host}`, `{sid}` (of the session opened last), `{key}` (of the HTTP API)
-/// and `{secret}` (which must never be in a log) are replaced.
+/// In bytes and texts, `{host}`, `{sid}` (of the session opened last), `{ack}` (of the question heard
+/// last), `{key}` (of the HTTP API) and `{secret}` (which must never be in a log) are replaced.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     /// A new TCP connection; it becomes the present one.
     Connect,
     /// A new TCP connection whose receive buffer is as small as the system allows.
     ConnectNarrow,
+    /// A new TCP connection that nothing encrypts although the server does.
+    ConnectRaw,
     /// An earlier connection becomes the present one; they count from 0.
     Use(usize),
     /// Sends these bytes. That the server closes meanwhile is no failure.
@@ -164,6 +175,10 @@ pub(crate) enum Step {
     HearsBegin(String),
     /// The next frame is a text that holds this; heartbeats are passed over.
     HearsHas(String),
+    /// The next frame is an event that asks for an answer; its id is `{ack}` from now on.
+    Asked,
+    /// Frames come until one is a text with exactly these words.
+    HearsUntil(String),
     /// The next frame is a heartbeat.
     Heartbeat,
     /// The next frame is binary and holds these bytes.
@@ -182,6 +197,10 @@ pub(crate) enum Step {
     Gone,
     /// So many connections at once send these bytes, and each has this fate.
     Crowd(usize, Vec<u8>, Fate),
+    /// The same past all encryption.
+    CrowdRaw(usize, Vec<u8>, Fate),
+    /// A client that speaks TLS does this.
+    Visit(Version, Visit),
     /// So many sessions are opened by polling, and never polled.
     Strays(usize),
     /// Sessions are opened by polling until one is refused; there are fewer places than this.

@@ -19,6 +19,7 @@ mod figures;
 mod harness;
 mod http;
 mod json;
+mod listeners;
 mod msgpack;
 mod packets;
 mod peer;
@@ -29,6 +30,8 @@ mod scene;
 mod server;
 mod slow;
 mod stats;
+mod tls;
+mod tunnel;
 mod websocket;
 mod wire;
 
@@ -62,6 +65,16 @@ async fn e_socketio_packets() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rates() {
     run("rates", rates::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls() {
+    run("tls", tls::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn listeners() {
+    run("listeners", listeners::cases()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -30,6 +30,8 @@ pub(crate) struct Scene<'a> {
     /// Refusals that the steps themselves provoke.
     pub(crate) provoked: BTreeMap<String, u64>,
     last: Option<Answer>,
+    /// The id of the question heard last.
+    ack: String,
 }
 
 #[derive(Debug, Clone)]
@@ -52,6 +54,7 @@ impl<'a> Scene<'a> {
             sids: Vec::new(),
             provoked: BTreeMap::new(),
             last: None,
+            ack: String::new(),
         }
     }
 
@@ -83,6 +86,11 @@ impl<'a> Scene<'a> {
         match step {
             Step::Connect => self.connect(false).await?,
             Step::ConnectNarrow => self.connect(true).await?,
+            Step::ConnectRaw => {
+                self.peers.push(Peer::connect(self.server.port(), false).await?);
+                self.present = self.peers.len() - 1;
+            }
+            Step::Visit(version, visit) => self.server.visited(*version, *visit).await?,
             Step::Use(index) => self.present = *index,
             Step::Send(bytes) => {
                 let bytes = self.filled(bytes);
@@ -106,7 +114,12 @@ impl<'a> Scene<'a> {
             Step::Caused(cause) => self.caused(cause).await?,
             Step::Alive => self.alive().await?,
             Step::Gone => self.gone().await?,
-            Step::Crowd(size, bytes, fate) => self.crowd(*size, bytes, *fate).await?,
+            Step::Crowd(size, bytes, fate) => {
+                self.crowd(self.server.host(), *size, bytes, *fate).await?;
+            }
+            Step::CrowdRaw(size, bytes, fate) => {
+                self.crowd(self.server.port(), *size, bytes, *fate).await?;
+            }
             Step::Strays(count) => self.strays(*count).await?,
             Step::Fill(most) => self.fill(*most).await?,
             Step::Newcomers(count) => self.newcomers(*count).await?,
@@ -154,6 +167,14 @@ impl<'a> Scene<'a> {
                 agree(rest.is_empty(), || format!("it also said {}", rest.escape_ascii()))
             }
             Step::Cut => self.peer()?.end().await.map(drop),
+            Step::Closes(code) => self.closes(*code).await,
+            frame => self.hears(frame).await,
+        }
+    }
+
+    /// What the next frame is.
+    async fn hears(&mut self, step: &Step) -> Result<(), String> {
+        match step {
             Step::Hears(text) => {
                 let frame = self.message().await?;
                 let wanted = Frame { first: 0x81, payload: self.filled(text.as_bytes()) };
@@ -169,6 +190,20 @@ impl<'a> Scene<'a> {
                 let holds = wire::find(&frame.payload, text.as_bytes()).is_some();
                 agree(frame.first == 0x81 && holds, || frame_shown(&frame))
             }
+            Step::Asked => {
+                let frame = self.message().await?;
+                let text = String::from_utf8_lossy(&frame.payload).into_owned();
+                let id = text.strip_prefix("42").and_then(|rest| rest.split_once('['));
+                self.ack = id.map(|(id, _)| id.to_owned()).unwrap_or_default();
+                agree(!self.ack.is_empty(), || frame_shown(&frame))
+            }
+            Step::HearsUntil(text) => loop {
+                let frame = self.message().await?;
+                agree(frame.first == 0x81, || frame_shown(&frame))?;
+                if frame.payload == text.as_bytes() {
+                    return Ok(());
+                }
+            },
             Step::Heartbeat => {
                 let frame = self.peer()?.frame().await?;
                 agree(frame == heartbeat(), || frame_shown(&frame))
@@ -182,7 +217,6 @@ impl<'a> Scene<'a> {
                 let frame = self.message().await?;
                 agree(frame.first == 0x8a && frame.payload == *payload, || frame_shown(&frame))
             }
-            Step::Closes(code) => self.closes(*code).await,
             done => Err(format!("{done:?} is no expectation")),
         }
     }
@@ -206,6 +240,7 @@ impl<'a> Scene<'a> {
         let values = [
             ("{host}", self.server.host()),
             ("{sid}", sid),
+            ("{ack}", &self.ack),
             ("{key}", self.server.key()),
             ("{secret}", self.server.secret()),
         ];
@@ -449,7 +484,9 @@ fn shown(step: &Step) -> String {
         Step::Frame(first, payload) => {
             format!("frame {first:#04x} {}", shortened(&payload.escape_ascii().to_string()))
         }
-        Step::Crowd(size, _, fate) => format!("crowd of {size}: {fate:?}"),
+        Step::Crowd(size, _, fate) | Step::CrowdRaw(size, _, fate) => {
+            format!("crowd of {size}: {fate:?}")
+        }
         other => shortened(&format!("{other:?}")),
     }
 }

@@ -1,12 +1,18 @@
 //! The program under test, as a child process, with all that it writes.
 
 use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
 
 use crate::case::Profile;
 use crate::figures::Figures;
+use crate::tls::{NAME, Version, Visit, config, trusting};
+use crate::tunnel::Tunnel;
 
 /// How long a start or a stop may take: far above what either needs.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,7 +30,12 @@ const SECRET: &str = "canary-secret-0b7e51c39d2f486a";
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
-    host: String,
+    /// Where it listens.
+    port: String,
+    /// The way in for those who do not encrypt, if it does.
+    tunnel: Option<Tunnel>,
+    /// Who to trust, if it encrypts.
+    roots: RootCertStore,
     written: Arc<Mutex<Vec<u8>>>,
     _data: tempfile::TempDir,
 }
@@ -33,12 +44,17 @@ impl Server {
     /// Starts one on a free port and waits until it says that it listens.
     pub(crate) async fn start(profile: Profile) -> Result<Self, String> {
         let data = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
+        let mut command = Command::new(match profile {
+            Profile::Listeners => example()?,
+            _ => Path::new(env!("CARGO_BIN_EXE_fanfare")),
+        });
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("FANFARE_") {
                 command.env_remove(name);
             }
         }
+        let certificate = (profile == Profile::Tls).then(|| Certificate::new(data.path()));
+        let roots = trusting(certificate.as_ref().map(|certificate| &certificate.der));
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data.path())
@@ -47,6 +63,7 @@ impl Server {
             .env("FANFARE_LOG_FORMAT", "json")
             .env("FANFARE_SHARDS", "2")
             .envs(profile.environment().iter().copied())
+            .envs(certificate.iter().flat_map(Certificate::environment))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -54,8 +71,13 @@ impl Server {
         let written = Arc::new(Mutex::new(Vec::new()));
         collect(child.stdout.take().unwrap(), &written);
         collect(child.stderr.take().unwrap(), &written);
-        let mut server = Self { child, host: String::new(), written, _data: data };
-        server.host = server.wait_for_address().await?;
+        let port = String::new();
+        let mut server = Self { child, port, tunnel: None, roots, written, _data: data };
+        server.port = server.wait_for_address().await?;
+        if certificate.is_some() {
+            let opened = Tunnel::open(&server.port, config(&server.roots, Version::Tls13)).await;
+            server.tunnel = Some(opened.map_err(|error| error.to_string())?);
+        }
         Ok(server)
     }
 
@@ -73,9 +95,21 @@ impl Server {
         }
     }
 
-    /// `127.0.0.1:<port>`.
+    /// `127.0.0.1:<port>`: where everybody connects who does not care for encryption.
     pub(crate) fn host(&self) -> &str {
-        &self.host
+        self.tunnel.as_ref().map_or(&self.port, Tunnel::host)
+    }
+
+    /// `127.0.0.1:<port>`: the server's own.
+    pub(crate) fn port(&self) -> &str {
+        &self.port
+    }
+
+    /// A client that speaks TLS does this.
+    pub(crate) async fn visited(&self, version: Version, visit: Visit) -> Result<(), String> {
+        let (port, roots) = (self.port.clone(), self.roots.clone());
+        let visit = move || crate::tls::visit(&port, &roots, version, visit);
+        tokio::task::spawn_blocking(visit).await.map_err(|error| error.to_string())?
     }
 
     /// The key of the HTTP API.
@@ -138,6 +172,63 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A certificate of our own, and its files.
+struct Certificate {
+    der: CertificateDer<'static>,
+    files: [(&'static str, PathBuf); 2],
+}
+
+impl Certificate {
+    fn new(folder: &Path) -> Self {
+        let made = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
+        let files = [
+            ("FANFARE_TLS_CERT", folder.join("cert.pem"), made.cert.pem()),
+            ("FANFARE_TLS_KEY", folder.join("key.pem"), made.signing_key.serialize_pem()),
+        ];
+        let files = files.map(|(name, path, text)| {
+            std::fs::write(&path, text).unwrap();
+            (name, path)
+        });
+        Self { der: made.cert.der().clone(), files }
+    }
+
+    fn environment(&self) -> impl Iterator<Item = (&'static str, &PathBuf)> {
+        self.files.iter().map(|(name, path)| (*name, path))
+    }
+}
+
+/// Builds the example with listeners of its own and says where it is: a program that lies there may
+/// be missing or old.
+fn example() -> Result<&'static Path, String> {
+    static EXAMPLE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = EXAMPLE.get_or_init(|| {
+        let profile = Path::new(env!("CARGO_BIN_EXE_fanfare")).parent().unwrap();
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut build = Command::new(cargo);
+        build.args(["build", "--quiet", "--example", "listeners", "--target-dir"]);
+        build.arg(profile.parent().unwrap()).current_dir(env!("CARGO_MANIFEST_DIR"));
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        // What cargo tells this test about itself would make it build some dependencies anew.
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            let told = ["CARGO_PKG_", "CARGO_MANIFEST_", "OUT_DIR"];
+            if told.iter().any(|begin| name.starts_with(begin)) {
+                build.env_remove(name);
+            }
+        }
+        match build.status() {
+            Ok(status) if status.success() => {
+                let name = format!("listeners{}", std::env::consts::EXE_SUFFIX);
+                Ok(profile.join("examples").join(name))
+            }
+            other => Err(format!("the example does not build: {other:?}")),
+        }
+    });
+    built.as_deref().map_err(Clone::clone)
 }
 
 /// Reads a stream of the child to its end.

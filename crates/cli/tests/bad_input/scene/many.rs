@@ -12,7 +12,8 @@ const CROWD_STEP: usize = 100;
 
 impl Scene<'_> {
     pub(super) async fn crowd(
-        &mut self,
+        &self,
+        host: &str,
         size: usize,
         bytes: &[u8],
         fate: Fate,
@@ -21,7 +22,7 @@ impl Scene<'_> {
         let bytes = self.filled(bytes);
         let mut peers = Vec::with_capacity(size);
         for index in 0..size {
-            let mut peer = Peer::connect(self.server.host(), false).await?;
+            let mut peer = Peer::connect(host, false).await?;
             peer.send(&bytes).await;
             peers.push(peer);
             if index % CROWD_STEP == CROWD_STEP - 1 {
@@ -31,6 +32,7 @@ impl Scene<'_> {
         for mut peer in peers {
             tasks.spawn(async move {
                 match fate {
+                    Fate::Left => Ok(()),
                     Fate::Ended => peer.end().await.map(drop),
                     Fate::Answered(statuses) => {
                         let answer = peer.answer().await?;
