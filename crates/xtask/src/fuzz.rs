@@ -95,6 +95,11 @@ fn fuzz(folder: &Path, target: &str, seconds: u32) -> Result<Command> {
     command.arg(format!("-max_total_time={seconds}"));
     command.arg(format!("-rss_limit_mb={MEMORY_LIMIT_MIB}"));
     command.arg(format!("-timeout={INPUT_DEADLINE_SECONDS}"));
+    // The words of the format, which random bytes rarely hit upon.
+    let dictionary = folder.join("dictionaries").join(format!("{target}.dict"));
+    if dictionary.is_file() {
+        command.arg(format!("-dict={}", dictionary.display()));
+    }
     command.arg("-verbosity=0");
     Ok(command)
 }
@@ -119,12 +124,20 @@ mod tests {
     }
 
     #[test]
-    fn a_target_runs_for_its_time_and_within_its_memory() {
+    fn a_target_runs_for_its_time_within_its_memory_and_with_its_words() {
         let folder = std::env::temp_dir().join(format!("xtask-fuzz-{}", std::process::id()));
-        let command = fuzz(&folder, "frame", 7).unwrap();
-        let shown = process::shown(&command);
+        let shown = process::shown(&fuzz(&folder, "frame", 7).unwrap());
+        assert!(!shown.contains("-dict="), "{shown}");
+        fs::create_dir_all(folder.join("dictionaries")).unwrap();
+        fs::write(folder.join("dictionaries/frame.dict"), "").unwrap();
+        let shown = process::shown(&fuzz(&folder, "frame", 7).unwrap());
         fs::remove_dir_all(&folder).unwrap();
-        for part in ["fuzz run --sanitizer none frame", "-max_total_time=7", "-rss_limit_mb=512"] {
+        for part in [
+            "fuzz run --sanitizer none frame",
+            "-max_total_time=7",
+            "-rss_limit_mb=512",
+            "dictionaries/frame.dict",
+        ] {
             assert!(shown.contains(part), "{shown}");
         }
     }
