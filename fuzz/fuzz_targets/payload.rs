@@ -207,9 +207,8 @@ fn request(input: &[u8], settings: &Settings) {
                 assert!(
                     body.is_empty() || serde_json::from_str::<serde_json::Value>(&body).is_ok()
                 );
-                let answer = refusal.upgrade_response();
-                let (head, message) = answer.split_once("\r\n\r\n").expect("a head and a body");
-                assert!(head.ends_with(&format!("Content-Length: {}", message.len())));
+                assert!((400..500).contains(&refusal.upgrade_status()));
+                assert!(!refusal.message().is_empty());
             }
         }
     }

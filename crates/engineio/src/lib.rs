@@ -58,7 +58,7 @@ pub use cors::Cors;
 pub use packet::{Message, Packet};
 pub use payload::Piece;
 pub use refusal::{ProbeRefusal, Refusal};
-pub use request::{Action, Address, Handshake, MountPath, Opening, PostForm, Request, route};
+pub use request::{Action, Address, Handshake, Opening, PostForm, Request, route};
 pub use session::{Control, Output, PollAnswer, Session};
 pub use settings::{Settings, SettingsError, Transports};
 pub use sid::{ParseSidError, Sid};

@@ -141,18 +141,14 @@ impl Refusal {
         }
     }
 
-    /// The whole raw answer to an upgrade request; the connection is closed after it.
-    pub fn upgrade_response(&self) -> String {
-        let status = match self {
-            Self::MethodNotAllowed => "405 Method Not Allowed",
-            _ => "400 Bad Request",
-        };
-        let message = self.message();
-        format!(
-            "HTTP/1.1 {status}\r\nConnection: close\r\nContent-type: text/html\r\n\
-             Content-Length: {}\r\n\r\n{message}",
-            message.len()
-        )
+    /// The HTTP status of the answer to an upgrade request: a text, the [`message`](Self::message),
+    /// after which the connection is closed.
+    pub const fn upgrade_status(&self) -> u16 {
+        match self {
+            Self::MethodNotAllowed => 405,
+            Self::TooManyAttempts => 429,
+            _ => 400,
+        }
     }
 
     /// A stable name for metrics.
@@ -242,20 +238,5 @@ mod tests {
         ] {
             assert_eq!((refusal.status(), &*refusal.body()), (status, &*body), "{refusal:?}");
         }
-    }
-
-    /// Shows the raw bytes that end a refused upgrade.
-    #[test]
-    fn answers_an_upgrade_raw() {
-        assert_eq!(
-            Refusal::Forbidden(Some("nö".into())).upgrade_response(),
-            "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-type: text/html\r\n\
-             Content-Length: 3\r\n\r\nnö"
-        );
-        assert!(
-            Refusal::UnknownSession
-                .upgrade_response()
-                .ends_with("Content-Length: 18\r\n\r\nSession ID unknown")
-        );
     }
 }

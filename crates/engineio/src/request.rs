@@ -9,34 +9,6 @@ use crate::payload::BINARY_CONTENT_TYPE;
 use crate::{Refusal, Revision, Settings, Sid, Transport};
 use std::borrow::Cow;
 
-/// Where the protocol is mounted, and which request targets belong to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MountPath(String);
-
-impl MountPath {
-    /// A path such as `/socket.io`. A trailing slash is added, unless `trailing_slash` is false.
-    pub fn new(path: &str, trailing_slash: bool) -> Self {
-        let mut path = path.strip_suffix('/').unwrap_or(path).to_owned();
-        if trailing_slash {
-            path.push('/');
-        }
-        Self(path)
-    }
-
-    /// Whether a request target (path and query, undecoded) belongs here.
-    ///
-    /// It is a prefix match, as in the reference server: `/socket.io/anything` belongs here,
-    /// `/socket.io?EIO=4` does not.
-    pub fn matches(&self, target: &str) -> bool {
-        target.starts_with(&self.0)
-    }
-
-    /// The path as it is matched.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 /// What of an HTTP request the protocol looks at.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Request<'a> {
@@ -150,7 +122,8 @@ pub enum PostForm {
 ///
 /// # Errors
 ///
-/// The first check it fails. For an upgrade request the answer is [`Refusal::upgrade_response`].
+/// The first check it fails. The status of the answer to an upgrade is
+/// [`Refusal::upgrade_status`].
 ///
 /// Spec: Engine.IO protocol 4, § HTTP long-polling and § WebSocket.
 pub fn route(request: &Request<'_>, settings: &Settings) -> Result<Action, Refusal> {

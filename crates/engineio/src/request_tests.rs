@@ -135,23 +135,6 @@ fn addresses_a_session() {
     assert!(matches!(route(&patch, &settings), Ok(Action::Unsupported(_))));
 }
 
-/// Shows which targets belong to a mounted server.
-#[test]
-fn mounts_by_prefix() {
-    let path = MountPath::new("/socket.io", true);
-    assert_eq!(path.as_str(), "/socket.io/");
-    for (target, belongs) in [
-        ("/socket.io/?EIO=4", true),
-        ("/socket.io/anything?EIO=4", true),
-        ("/socket.io?EIO=4", false),
-        ("/Socket.io/", false),
-        ("/", false),
-    ] {
-        assert_eq!(path.matches(target), belongs, "{target}");
-    }
-    assert!(MountPath::new("/x/", false).matches("/x?EIO=4"));
-}
-
 proptest! {
     #[test]
     fn any_query_is_answered(query in any::<String>(), method in "[A-Z]{0,7}", upgrade: bool) {

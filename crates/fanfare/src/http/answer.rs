@@ -60,11 +60,7 @@ pub(super) fn refused(refusal: &Refusal) -> Response {
 
 /// A refusal of an upgrade: the connection is closed after it.
 pub(super) fn refused_upgrade(refusal: &Refusal) -> Response {
-    let status = match refusal {
-        Refusal::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-        Refusal::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
-        _ => StatusCode::BAD_REQUEST,
-    };
+    let status = StatusCode::from_u16(refusal.upgrade_status()).unwrap_or(StatusCode::BAD_REQUEST);
     let mut answer = closing(status, refusal.message().to_owned());
     if status == StatusCode::TOO_MANY_REQUESTS {
         answer.headers_mut().insert(header::RETRY_AFTER, SOON);
