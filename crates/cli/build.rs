@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What the Node server serves.
+/// What the Node server serves. The program has the same list, as `NAMES`.
 const FILES: [&str; 8] = [
     "socket.io.js",
     "socket.io.js.map",
@@ -47,7 +47,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     } else {
         "const VERSION: &str = \"\";\nconst FILES: &[(&str, &[u8])] = &[];\n".to_owned()
     };
-    fs::write(out.join("client_bundle.rs"), source)?;
+    let names = format!("const NAMES: [&str; {}] = {FILES:?};\n", FILES.len());
+    fs::write(out.join("client_bundle.rs"), names + &source)?;
     Ok(())
 }
 

@@ -21,7 +21,7 @@ const BROTLI_WINDOW: u32 = 20;
 /// The files, each compressed at most once per encoding, when somebody first asks for it.
 #[derive(Debug, Default)]
 pub(crate) struct ClientBundle {
-    compressed: [[OnceCell<Bytes>; 2]; 8],
+    compressed: [[OnceCell<Bytes>; 2]; NAMES.len()],
 }
 
 /// How an answer is compressed.
@@ -38,17 +38,8 @@ pub(crate) fn version() -> Option<&'static str> {
 }
 
 /// The names of the bundle's files, embedded or not.
-pub(crate) fn file_names() -> [&'static str; 8] {
-    [
-        "socket.io.js",
-        "socket.io.js.map",
-        "socket.io.min.js",
-        "socket.io.min.js.map",
-        "socket.io.esm.min.js",
-        "socket.io.esm.min.js.map",
-        "socket.io.msgpack.min.js",
-        "socket.io.msgpack.min.js.map",
-    ]
+pub(crate) const fn file_names() -> [&'static str; NAMES.len()] {
+    NAMES
 }
 
 impl ClientBundle {
