@@ -100,7 +100,7 @@ impl Load {
 pub(super) fn run(accept: bool) -> Result<()> {
     let found = Command::new("valgrind").arg("--version").output();
     ensure!(found.is_ok(), "valgrind is missing; it counts the instructions");
-    let root = prepare::project_root()?;
+    let root = crate::cargo::project_root()?;
     let counter = Counter::new(root)?;
     let mut counts: BTreeMap<Load, u64> = BTreeMap::new();
     let mut instructions = BTreeMap::new();

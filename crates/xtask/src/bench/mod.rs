@@ -121,7 +121,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     // A part must not pass for the whole.
     let whole = options.only.is_none() && options.filter.is_none();
     let name = if whole { mode.name().to_owned() } else { format!("{}-part", mode.name()) };
-    let path = report::write(&outcomes, &name, prepare::project_root()?)?;
+    let path = report::write(&outcomes, &name, crate::cargo::project_root()?)?;
     println!("every sample: {}", path.display());
     let faults: Vec<String> = outcomes.into_iter().flat_map(|outcome| outcome.faults).collect();
     if !faults.is_empty() {

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use anyhow::{Result, ensure};
 
 use super::candidate::Candidate;
+use crate::cargo::{self, project_root};
+use crate::{node, process};
 
 /// The name of our server in tables and files.
 pub(super) const OURS: &str = "fanfare";
@@ -17,15 +17,6 @@ pub(super) const NODE: &str = "node";
 
 /// Descriptors that are no connections: libraries, listeners, the connections of the warm-up.
 const SPARE_DESCRIPTORS: usize = 500;
-
-/// The folder that holds the whole project.
-///
-/// # Errors
-/// Never in a checkout.
-pub(super) fn project_root() -> Result<&'static Path> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).context("the automation does not lie in crates/xtask")
-}
 
 /// Our server, built for speed.
 ///
@@ -43,21 +34,11 @@ pub(super) fn ours(shards: usize) -> Result<Candidate> {
 /// When Node.js or its packages are missing and cannot be installed.
 pub(super) fn node() -> Result<Candidate> {
     let folder = project_root()?.join("bench/peers/node");
-    let node_runs = succeeds(Command::new("node").arg("--version"));
-    ensure!(
-        node_runs,
-        "Node.js is missing, and with it the server to compare with. Install it \
-         (https://nodejs.org, or `apt-get install nodejs npm`), or measure ours alone with \
-         `cargo xtask bench --quick --only {OURS}`"
-    );
-    if installed_version(&folder) != wanted_version(&folder)? {
-        let status = Command::new("npm")
-            .args(["ci", "--no-audit", "--no-fund"])
-            .current_dir(&folder)
-            .status()
-            .context("npm is missing: it installs the server to compare with")?;
-        ensure!(status.success(), "npm could not install the packages of {}", folder.display());
-    }
+    node::require(&format!(
+        "for the server to compare with (or measure ours alone: \
+         `cargo xtask bench --quick --only {OURS}`)"
+    ))?;
+    node::install(&folder)?;
     let script = folder.join("server.mjs");
     let arguments = vec![script.to_string_lossy().into_owned()];
     Ok(Candidate { name: NODE, program: "node".into(), arguments })
@@ -76,20 +57,7 @@ pub(super) fn generator() -> Result<PathBuf> {
 /// # Errors
 /// When it does not build, or the build gives no such program.
 pub(super) fn build(what: &[&str], name: &str) -> Result<PathBuf> {
-    let output = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "--message-format=json-render-diagnostics"])
-        .args(what)
-        .current_dir(project_root()?)
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cannot run cargo")?;
-    ensure!(output.status.success(), "cargo could not build {name}");
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| text_at(message, "/target/name") == Some(name))
-        .find_map(|message| text_at(&message, "/executable").map(PathBuf::from))
-        .with_context(|| format!("cargo built no program called {name}"))
+    cargo::build(&[&["--quiet", "--release"], what].concat(), name)
 }
 
 /// Stops where CPU times cannot be counted or processes not be kept on a core.
@@ -101,9 +69,8 @@ pub(super) fn check_machine() -> Result<()> {
         Path::new("/proc/self/smaps_rollup").exists(),
         "measuring reads CPU times and memory from /proc: it needs Linux"
     );
-    if !succeeds(Command::new("taskset").arg("--version")) {
-        bail!("taskset is missing; it is in the package util-linux");
-    }
+    let taskset = process::output_of("taskset", &["--version"]);
+    ensure!(taskset.is_some(), "taskset is missing; it is in the package util-linux");
     Ok(())
 }
 
@@ -122,28 +89,6 @@ fn open_files(limits: &str) -> Option<usize> {
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
-fn text_at<'a>(document: &'a Value, pointer: &str) -> Option<&'a str> {
-    document.pointer(pointer)?.as_str()
-}
-
-fn succeeds(command: &mut Command) -> bool {
-    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-    status.is_ok_and(|status| status.success())
-}
-
-fn wanted_version(folder: &Path) -> Result<Option<String>> {
-    let path = folder.join("package.json");
-    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    let manifest: Value = serde_json::from_str(&text)?;
-    Ok(text_at(&manifest, "/dependencies/socket.io").map(str::to_owned))
-}
-
-fn installed_version(folder: &Path) -> Option<String> {
-    let text = fs::read_to_string(folder.join("node_modules/socket.io/package.json")).ok()?;
-    let manifest: Value = serde_json::from_str(&text).ok()?;
-    text_at(&manifest, "/version").map(str::to_owned)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,7 +103,9 @@ mod tests {
     #[test]
     fn the_reference_server_is_pinned_to_one_version() {
         let folder = project_root().unwrap().join("bench/peers/node");
-        let version = wanted_version(&folder).unwrap().unwrap();
+        let manifest = fs::read_to_string(folder.join("package.json")).unwrap();
+        let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+        let version = manifest["dependencies"]["socket.io"].as_str().unwrap();
         assert!(version.starts_with(|first: char| first.is_ascii_digit()), "{version}");
     }
 }
