@@ -42,13 +42,16 @@ impl Shard {
                 state.note_joined(socket, rooms.get(..entered).unwrap_or_default());
                 outcome
             }
-            Standing::Entering(waiting) => {
-                if waiting.len() + rooms.len() > max_rooms as usize {
+            Standing::Entering(waiting) => rooms.iter().try_for_each(|room| {
+                if waiting.contains(room) {
+                    return Ok(());
+                }
+                if waiting.len() >= max_rooms as usize {
                     return Err(JoinError::TooManyRooms { limit: max_rooms });
                 }
-                waiting.extend_from_slice(rooms);
+                waiting.push(room.clone());
                 Ok(())
-            }
+            }),
         }
     }
 
