@@ -123,15 +123,15 @@ impl Refusal {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Method => "method",
-            Self::HttpVersion => "http_version",
-            Self::Body => "body",
-            Self::Upgrade => "upgrade",
-            Self::Connection => "connection",
-            Self::Version => "version",
-            Self::Key => "key",
-            Self::RepeatedKey => "repeated_key",
-            Self::Protocol => "protocol",
+            Self::Method => "websocket_method",
+            Self::HttpVersion => "websocket_http_version",
+            Self::Body => "websocket_body",
+            Self::Upgrade => "websocket_upgrade",
+            Self::Connection => "websocket_connection",
+            Self::Version => "websocket_version",
+            Self::Key => "websocket_key",
+            Self::RepeatedKey => "websocket_repeated_key",
+            Self::Protocol => "websocket_protocol",
         }
     }
 }
