@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::tls::{Version, Visit};
-use crate::wire::{WEBSOCKET, upgrade};
+use crate::wire::{WEBSOCKET, poll, post, upgrade};
 
 /// The settings of the server that a case is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -376,6 +376,20 @@ impl Case {
     /// An empty close frame comes, and the end: how a broken protocol is answered.
     pub(crate) fn closes_empty(self) -> Self {
         self.step(Step::Closes(None))
+    }
+
+    /// Opens a session on a WebSocket whose receive buffer is as small as the system allows, and
+    /// joins `/`.
+    pub(crate) fn joined_narrow(self) -> Self {
+        let opened = self.step(Step::ConnectNarrow).more(upgrade(WEBSOCKET)).status(&[101]);
+        opened.hears_begin("0{").text("40").hears_begin("40{")
+    }
+
+    /// Opens a session by polling, which joins a room.
+    pub(crate) fn polling_in(self, room: &str) -> Self {
+        let join = format!(r#"420["room:join",{{"roomId":"{room}"}}]"#);
+        let asked = self.joined(Door::Polling).send(post(join)).status(&[200]);
+        asked.send(poll()).status(&[200]).body_has("430[{\"ok\":true")
     }
 
     /// A WebSocket wants to take the session over, on a new connection.

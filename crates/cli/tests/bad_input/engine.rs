@@ -238,12 +238,7 @@ fn half_posted(cases: &mut Vec<Case>) {
 fn events_between(cases: &mut Vec<Case>) {
     const EVENTS: usize = 50;
     let mut during = case("D11", "events while the session moves")
-        .joined(Door::Polling)
-        .send(post("420[\"room:join\",{\"roomId\":\"r\"}]"))
-        .status(&[200])
-        .send(poll())
-        .status(&[200])
-        .body_has("430[{\"ok\":true")
+        .polling_in("r")
         .probed()
         .step(Step::Publish("r", EVENTS, 1))
         .text("5");

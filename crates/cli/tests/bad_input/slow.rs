@@ -97,37 +97,18 @@ fn bodies(cases: &mut Vec<Case>) {
     let long = request("POST", &target, "Content-Length: 900000\r\n");
     let chunked = request("POST", &target, "Transfer-Encoding: chunked\r\n");
     let expecting = request("POST", &target, "Expect: 100-continue\r\nContent-Length: 100\r\n");
-    cases.push(
-        impatient("A11", "a body that comes byte by byte")
-            .joined(Door::Polling)
-            .send(long)
-            .step(Step::Drip(vec![b'4'; 1000], SLOWLY))
-            .step(Step::Cut)
-            .rejected("slow_body")
-            .cause("post_aborted", 1)
-            .gone(),
-    );
-    cases.push(
-        impatient("A11", "a body in chunks of which none comes")
-            .joined(Door::Polling)
-            .send(chunked)
-            .status(&[408])
-            .ended()
-            .rejected("slow_body")
-            .cause("post_aborted", 1)
-            .gone(),
-    );
-    cases.push(
-        impatient("A15", "a body that was asked for and does not come")
-            .joined(Door::Polling)
-            .send(expecting)
-            .status(&[100])
-            .status(&[408])
-            .ended()
-            .rejected("slow_body")
-            .cause("post_aborted", 1)
-            .gone(),
-    );
+    let late = |what: &str, head: &str| {
+        let case = impatient(if head.contains("Expect") { "A15" } else { "A11" }, what);
+        let case = case.joined(Door::Polling).send(head).rejected("slow_body");
+        case.cause("post_aborted", 1)
+    };
+    let dripping = late("a body that comes byte by byte", &long);
+    let dripping = dripping.step(Step::Drip(vec![b'4'; 1000], SLOWLY)).step(Step::Cut);
+    cases.push(dripping.gone());
+    let silent = late("a body in chunks of which none comes", &chunked);
+    cases.push(silent.status(&[408]).ended().gone());
+    let invited = late("a body that was asked for and does not come", &expecting);
+    cases.push(invited.status(&[100]).status(&[408]).ended().gone());
     let publish =
         "Authorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n";
     cases.push(
@@ -146,37 +127,23 @@ fn sessions(cases: &mut Vec<Case>) {
             .step(Step::Silence(Duration::from_millis(1500)))
             .rejected_times("connect_timeout", count),
     );
-    cases.push(
-        impatient("D15", "a WebSocket that never joins")
-            .open(Door::WebSocket)
-            .closes_empty()
-            .rejected("connect_timeout")
-            .gone(),
-    );
-    cases.push(
-        impatient("D15", "a WebSocket that never joins but answers heartbeats")
-            .open(Door::WebSocket)
+    let unjoined = |what: &str| impatient("D15", what).open(Door::WebSocket);
+    for case in [
+        unjoined("a WebSocket that never joins"),
+        unjoined("a WebSocket that never joins but answers heartbeats")
             .step(Step::Heartbeat)
-            .text("3")
-            .closes_empty()
-            .rejected("connect_timeout")
-            .gone(),
-    );
-    cases.push(
-        impatient("D2", "heartbeats that are never answered")
-            .joined(Door::WebSocket)
-            .step(Step::Cut)
-            .cause("heartbeat_missed", 1)
-            .gone(),
-    );
-    cases.push(
-        impatient("D2", "pongs for pings that were not sent do not keep a session alive")
-            .joined(Door::WebSocket)
-            .more(masked(0x81, b"3").repeat(100))
-            .step(Step::Cut)
-            .cause("heartbeat_missed", 1)
-            .gone(),
-    );
+            .text("3"),
+    ] {
+        cases.push(case.closes_empty().rejected("connect_timeout").gone());
+    }
+    let deaf = |what: &str| impatient("D2", what).joined(Door::WebSocket);
+    for case in [
+        deaf("heartbeats that are never answered"),
+        deaf("pongs for pings that were not sent do not keep a session alive")
+            .more(masked(0x81, b"3").repeat(100)),
+    ] {
+        cases.push(case.step(Step::Cut).cause("heartbeat_missed", 1).gone());
+    }
     cases.push(
         impatient("D2", "a joined session that is no longer polled")
             .joined(Door::Polling)
@@ -214,27 +181,14 @@ fn messages(cases: &mut Vec<Case>) {
 
 /// D6: upgrades that are not gone through with.
 fn upgrades(cases: &mut Vec<Case>) {
-    let probe = upgrade(&format!("{WEBSOCKET}&sid={{sid}}"));
-    for (what, first) in [("nothing", None), ("a probe", Some("2probe"))] {
-        let quiet = impatient("D6", format!("an upgrade that says {what}"))
-            .joined(Door::Polling)
-            .send(&probe)
-            .status(&[101]);
-        let quiet = match first {
-            Some(text) => quiet.text(text).hears("3probe"),
-            None => quiet,
-        };
-        cases.push(quiet.closes_empty().alive());
+    let quiet = |what: &str| impatient("D6", what).joined(Door::Polling).probing();
+    for case in [
+        quiet("an upgrade that says nothing"),
+        quiet("an upgrade that says no more than its probe").text("2probe").hears("3probe"),
+        quiet("half a frame as a probe").more(b"\x81"),
+    ] {
+        cases.push(case.closes_empty().alive());
     }
-    cases.push(
-        impatient("D6", "half a frame as a probe")
-            .joined(Door::Polling)
-            .send(&probe)
-            .status(&[101])
-            .more(b"\x81")
-            .closes_empty()
-            .alive(),
-    );
 }
 
 /// C15: a client that does not go.
@@ -260,11 +214,7 @@ fn closes(cases: &mut Vec<Case>) {
 fn readers(cases: &mut Vec<Case>) {
     cases.push(
         impatient("A12", "an answer that is not read")
-            .joined(Door::Polling)
-            .send(post("420[\"room:join\",{\"roomId\":\"busy\"}]"))
-            .status(&[200])
-            .send(poll())
-            .status(&[200])
+            .polling_in("busy")
             .step(Step::Publish("busy", 3, 200_000))
             .step(Step::ConnectNarrow)
             .more(poll())
@@ -282,12 +232,7 @@ fn readers(cases: &mut Vec<Case>) {
     );
     cases.push(
         impatient("C19", "a client that broke the protocol, does not read and says that it lives")
-            .step(Step::ConnectNarrow)
-            .more(upgrade(WEBSOCKET))
-            .status(&[101])
-            .hears_begin("0{")
-            .text("40")
-            .hears_begin("40{")
+            .joined_narrow()
             .room("busy")
             .step(Step::Publish("busy", 4, 900_000))
             .text("49")
@@ -302,12 +247,7 @@ fn laggards(cases: &mut Vec<Case>) {
     cases.push(
         case("C19", "a client that does not read while its room is busy")
             .on(Profile::Narrow)
-            .step(Step::ConnectNarrow)
-            .more(upgrade(WEBSOCKET))
-            .status(&[101])
-            .hears_begin("0{")
-            .text("40")
-            .hears_begin("40{")
+            .joined_narrow()
             .room("busy")
             .step(Step::Publish("busy", 200, 18_000))
             .step(Step::Cut)
@@ -317,12 +257,7 @@ fn laggards(cases: &mut Vec<Case>) {
     cases.push(
         case("C19", "a client that asks and does not read the answers")
             .on(Profile::Narrow)
-            .step(Step::ConnectNarrow)
-            .more(upgrade(WEBSOCKET))
-            .status(&[101])
-            .hears_begin("0{")
-            .text("40")
-            .hears_begin("40{")
+            .joined_narrow()
             .more(masked(0x81, greedy.as_bytes()).repeat(scaled(60_000)))
             .step(Step::Cut)
             .cause("by_server", 1),
@@ -330,11 +265,7 @@ fn laggards(cases: &mut Vec<Case>) {
     cases.push(
         case("C19", "a room is busy while a session is not polled")
             .on(Profile::Narrow)
-            .joined(Door::Polling)
-            .send(post("420[\"room:join\",{\"roomId\":\"busy\"}]"))
-            .status(&[200])
-            .send(poll())
-            .status(&[200])
+            .polling_in("busy")
             .step(Step::Publish("busy", 100, 18_000))
             .cause("by_server", 1)
             .gone(),
@@ -380,14 +311,9 @@ fn crowds(cases: &mut Vec<Case>) {
             .rejected_times("address_limit", 2),
     );
     // What they took together must go back to the system: no other process can use it else.
-    cases.push(case("M2", "connections that are open at once and go").step(Step::Crowd(
-        scaled(800),
-        get("/health").into_bytes(),
-        Fate::Answered(&[200]),
-    )));
-    cases.push(case("M2", "connections that come and go").step(Step::Crowd(
-        scaled(300),
-        get("/health").into_bytes(),
-        Fate::Answered(&[200]),
-    )));
+    for (what, count) in [("are open at once and go", 800), ("come and go", 300)] {
+        let asking = get("/health").into_bytes();
+        let crowd = Step::Crowd(scaled(count), asking, Fate::Answered(&[200]));
+        cases.push(case("M2", format!("connections that {what}")).step(crowd));
+    }
 }
