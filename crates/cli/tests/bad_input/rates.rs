@@ -47,7 +47,8 @@ fn messages(cases: &mut Vec<Case>) {
     }
     cases.push(flood.alive().step(Step::Held));
 
-    let small = masked(0x81, b"42[\"x\"]");
+    // Not too small: a server that is not optimised must be able to read them faster than it may.
+    let small = masked(0x81, format!("42[\"x\",\"{}\"]", "x".repeat(2_000)).as_bytes());
     let flood = paced("D14", "small messages without a pause").joined(Door::WebSocket);
     let flood = flood.more(small.repeat(scaled(3_000_000) / small.len()));
     cases.push(flood.alive().step(Step::Held));
@@ -97,11 +98,10 @@ fn pongs(cases: &mut Vec<Case>) {
             .alive(),
     );
     cases.push(
-        paced("D2", "pongs that nobody asked for, above the rate")
+        paced("D2", "pongs that nobody asked for, as many as the rate allows")
             .joined(Door::WebSocket)
             .more(pong.repeat(scaled(400_000)))
-            .alive()
-            .step(Step::Held),
+            .alive(),
     );
     // Between two messages the frames themselves may be so many, and not one more.
     let controls = masked(0x8a, b"x").repeat(100);

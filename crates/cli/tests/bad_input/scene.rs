@@ -467,7 +467,7 @@ fn v3(sid: &str) -> String {
     wire::get(&format!("/socket.io/?EIO=3&transport=polling&sid={sid}"))
 }
 
-fn agree(agreed: bool, got: impl FnOnce() -> String) -> Result<(), String> {
+pub(crate) fn agree(agreed: bool, got: impl FnOnce() -> String) -> Result<(), String> {
     if agreed { Ok(()) } else { Err(format!("got {}", shortened(&got()))) }
 }
 

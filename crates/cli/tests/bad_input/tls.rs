@@ -6,11 +6,16 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::crypto::cipher::{MessageEncrypter, OutboundChunks, OutboundPlainMessage};
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
+use rustls::{
+    ClientConfig, ClientConnection, ConnectionTrafficSecrets, ContentType, ProtocolVersion,
+    RootCertStore, SupportedCipherSuite, SupportedProtocolVersion,
+};
 
 use crate::case::{Case, Door, Fate, Profile, Step, case, scaled};
 use crate::peer::ANSWER_BOUND;
+use crate::scene::agree;
 use crate::wire::get;
 
 /// The name in the certificate, and in the hello of whoever asks for it.
@@ -18,6 +23,13 @@ pub(crate) const NAME: &str = "localhost";
 
 /// A warning that the connection is closed, unencrypted.
 const CLOSE_NOTIFY: &[u8] = b"\x15\x03\x03\x00\x02\x01\x00";
+
+/// What a visitor asks.
+const REQUEST: &[u8] = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// The cipher of TLS 1.2 that is easiest to use by hand.
+const SUITE: SupportedCipherSuite =
+    rustls::crypto::ring::cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256;
 
 /// What every handshake begins with: a record of type 22.
 const RECORD_HEAD: usize = 5;
@@ -36,6 +48,9 @@ pub(crate) enum Visit {
     InPieces(usize),
     /// After that it begins another handshake, unencrypted.
     HelloAgain,
+    /// After that it begins another handshake, encrypted, as TLS 1.2 has it. The first time it is
+    /// told no and goes on, the second time it is closed.
+    Renegotiation,
     /// After that it sends bytes that are no record.
     Noise,
 }
@@ -146,7 +161,10 @@ fn visits(cases: &mut Vec<Case>) {
             let what = format!("{version:?}: a hello in records of {piece} bytes");
             cases.push(encrypted(what).step(Step::Visit(version, Visit::InPieces(piece))));
         }
-        for visit in [Visit::HelloAgain, Visit::Noise] {
+        for visit in [Visit::HelloAgain, Visit::Renegotiation, Visit::Noise] {
+            if visit == Visit::Renegotiation && version == Version::Tls13 {
+                continue; // it has no such thing
+            }
             let what = format!("{version:?}: {visit:?} behind an answer");
             cases.push(encrypted(what).step(Step::Visit(version, visit)));
         }
@@ -203,10 +221,47 @@ pub(crate) fn config(roots: &RootCertStore, version: Version) -> Arc<ClientConfi
         Version::Tls12 => &rustls::version::TLS12,
         Version::Tls13 => &rustls::version::TLS13,
     };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider);
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider.cipher_suites.retain(|suite| *suite == SUITE || suite.tls13().is_some());
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider));
     let builder = builder.with_protocol_versions(&[version]).unwrap();
-    Arc::new(builder.with_root_certificates(roots.clone()).with_no_client_auth())
+    let mut config = builder.with_root_certificates(roots.clone()).with_no_client_auth();
+    config.enable_secret_extraction = true;
+    Arc::new(config)
+}
+
+/// Reads a record and says its type.
+fn record(stream: &mut TcpStream) -> std::io::Result<u8> {
+    let mut head = [0; RECORD_HEAD];
+    stream.read_exact(&mut head)?;
+    let mut body = vec![0; usize::from(u16::from_be_bytes([head[3], head[4]]))];
+    stream.read_exact(&mut body)?;
+    Ok(head[0])
+}
+
+/// Encrypts records as the client would have, had it any more to send.
+struct Pen {
+    encrypter: Box<dyn MessageEncrypter>,
+    sequence: u64,
+}
+
+impl Pen {
+    fn of(client: ClientConnection) -> Result<Self, String> {
+        let secrets = client.dangerous_extract_secrets().map_err(|error| error.to_string())?;
+        let SupportedCipherSuite::Tls12(suite) = SUITE else { return Err("no suite".to_owned()) };
+        let (sequence, ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv }) = secrets.tx else {
+            return Err("another cipher was agreed on".to_owned());
+        };
+        Ok(Self { encrypter: suite.aead_alg.encrypter(key, iv.as_ref(), &[]), sequence })
+    }
+
+    fn record(&mut self, typ: ContentType, message: &[u8]) -> Result<Vec<u8>, String> {
+        let payload = OutboundChunks::Single(message);
+        let message = OutboundPlainMessage { typ, version: ProtocolVersion::TLSv1_2, payload };
+        let record = self.encrypter.encrypt(message, self.sequence);
+        self.sequence += 1;
+        Ok(record.map_err(|error| error.to_string())?.encode())
+    }
 }
 
 fn client(roots: &RootCertStore, version: Version) -> ClientConnection {
@@ -239,7 +294,7 @@ pub(crate) fn visit(
         client.complete_io(&mut stream).map_err(told)?;
     }
     let mut encrypted = rustls::Stream::new(&mut client, &mut stream);
-    encrypted.write_all(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n").map_err(told)?;
+    encrypted.write_all(REQUEST).map_err(told)?;
     let mut answer = [0; 13];
     encrypted.read_exact(&mut answer).map_err(told)?;
     if &answer != b"HTTP/1.1 200 " {
@@ -248,6 +303,20 @@ pub(crate) fn visit(
     match visit {
         Visit::InPieces(_) => return Ok(()),
         Visit::HelloAgain => stream.write_all(&hello()).map_err(told)?,
+        Visit::Renegotiation => {
+            let mut pen = Pen::of(client)?;
+            let hello = &hello()[RECORD_HEAD..];
+            // It is told no, and goes on as before.
+            for (typ, message, answer) in [
+                (ContentType::Handshake, hello, ContentType::Alert),
+                (ContentType::ApplicationData, REQUEST, ContentType::ApplicationData),
+            ] {
+                stream.write_all(&pen.record(typ, message)?).map_err(told)?;
+                let got = record(&mut stream).map_err(told)?;
+                agree(got == u8::from(answer), || format!("a record of type {got}"))?;
+            }
+            stream.write_all(&pen.record(ContentType::Handshake, hello)?).map_err(told)?;
+        }
         Visit::Noise => stream.write_all(&[0x5a; 1000]).map_err(told)?,
     }
     // What it says is an alert at most: nothing that was sent so is taken for a request.

@@ -57,7 +57,9 @@ fn handshakes(cases: &mut Vec<Case>) {
     }
     let twice = upgrade(WEBSOCKET)
         .replace("\r\n\r\n", &format!("\r\n{key}: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"));
-    cases.push(case("C1", "two keys").send(twice).status(BAD).ended().rejected("repeated_key"));
+    cases.push(
+        case("C1", "two keys").send(twice).status(BAD).ended().rejected("websocket_repeated_key"),
+    );
     for value in ["h2c", "websocketx", "web socket", "TLS/1.0"] {
         // Not an upgrade to a WebSocket, so a plain request.
         cases.push(
@@ -73,7 +75,7 @@ fn handshakes(cases: &mut Vec<Case>) {
             .send(upgrade(WEBSOCKET).replace("HTTP/1.1", "HTTP/1.0"))
             .status(BAD)
             .ended()
-            .rejected("http_version"),
+            .rejected("websocket_http_version"),
     );
     cases.push(
         case("C21", "an upgrade by POST")
