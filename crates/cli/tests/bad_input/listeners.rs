@@ -66,14 +66,14 @@ fn acks(cases: &mut Vec<Case>) {
         cases.push(asked(&what).step(step).gone());
     }
     cases.push(
-        joined("E23", "ten thousand questions, none answered")
-            .text("42[\"ask:many\",10000]")
+        joined("E23", "two thousand questions, none answered")
+            .text("42[\"ask:many\",2000]")
             .step(Step::HearsUntil("42[\"outcome\",0]".to_owned()))
             .asks(1),
     );
     cases.push(
-        joined("E23", "ten thousand questions, and the client goes")
-            .text("42[\"ask:many\",10000]")
+        joined("E23", "two thousand questions, and the client goes")
+            .text("42[\"ask:many\",2000]")
             .step(Step::Asked)
             .step(Step::Abort)
             .gone(),
