@@ -6,4 +6,4 @@ socket.on("connect", async () => {
   console.log(await socket.emitWithAck("room:join", { roomId: "news" }));
 });
 
-socket.onAny((event, ...args) => console.log(event, ...args));
+socket.on("hello", (name, details) => console.log("hello", name, details));

@@ -74,6 +74,7 @@ fn on_disk(settings: &Settings, data: &Path) -> SqliteSettings {
             settings::OnDamage::Refuse => OnDamage::Refuse,
             settings::OnDamage::Repair => OnDamage::Repair,
         },
+        recent_bytes: from.cache.0,
         ..SqliteSettings::new(path(settings, data))
     }
 }

@@ -4,7 +4,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::Running;
+use support::{Running, is_published};
 use testkit::{Client, Options, Request, Response, http_get, http_raw};
 
 /// The code of a refusal; asserts that it has the shape all refusals have.
@@ -70,7 +70,8 @@ async fn without_the_key_every_answer_is_the_same() {
         post(&format!("{url}?debug=1")).header("Authorization", &format!("Bearer {key}"));
     let response = with_query.body(body).send().await.unwrap();
     assert_eq!((response.status, code_of(&response).as_str()), (400, "INVALID_REQUEST"));
-    assert_eq!(server.publish(json!({"event": "e", "all": true})).await.text(), r#"{"ok":true}"#);
+    let answer = server.publish(json!({"event": "e", "all": true})).await.text();
+    assert!(is_published(&answer), "{answer}");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use support::Running;
+use support::{Running, is_published};
 
 /// Far above what any step takes: a step that hangs fails instead.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -137,7 +137,7 @@ fn a_stock_client_prints_what_one_curl_publishes() {
     let client = Script::start(folder.path(), &script, &server);
     assert_eq!(Some(client.line().as_str()), expected.next());
     let answer = shell(&block(&readme, "sh", "curl"), folder.path(), &server);
-    assert_eq!(answer, r#"{"ok":true}"#);
+    assert!(is_published(&answer), "{answer}");
     for line in expected {
         assert_eq!(client.line(), line);
     }
@@ -161,7 +161,7 @@ fn the_quick_start_publishes_from_the_shell_and_from_node() {
     let page = Script::start(folder.path(), &listener, &server);
     assert_eq!(page.line(), "{ ok: true, room: 'news' }");
     let answer = shell(&block(&quick_start, "sh", "curl"), folder.path(), &server);
-    assert_eq!(answer, r#"{"ok":true}"#);
+    assert!(is_published(&answer), "{answer}");
     assert_eq!(page.line(), "It works");
 
     let backend = block(&quick_start, "js", "fetch(");

@@ -4,7 +4,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::Running;
+use support::{Running, is_published, without_offset};
 use testkit::{Client, Options, Transport};
 
 async fn connect(server: &Running) -> Client {
@@ -37,10 +37,10 @@ async fn a_client_that_joined_gets_what_is_published_to_the_room() {
         let response = server
             .publish(json!({"event": "news", "args": [1, {"a": [null]}, "x"], "rooms": ["news", "more"]}))
             .await;
-        assert_eq!((response.status, response.text().as_str()), (200, r#"{"ok":true}"#));
+        assert!(response.status == 200 && is_published(&response.text()), "{}", response.text());
         let event = inside.next_event().await.unwrap();
         assert_eq!(
-            (event.name.as_str(), event.args),
+            (event.name.as_str(), without_offset(event.args)),
             ("news", vec![json!(1), json!({"a": [null]}), json!("x")])
         );
         assert_eq!(arrived(&mut outside).await, Vec::<String>::new());
@@ -83,7 +83,8 @@ async fn what_is_published_passes_byte_for_byte() {
     engine.next_raw().await.unwrap();
     let body = br#"{"event":"e","args":[1.0,1e2,{"a":1,"a":2},"\u00e9"],"all":true}"#;
     assert_eq!(server.publish_raw(&server.key(), body).await.status, 200);
-    assert_eq!(engine.next_raw().await.unwrap(), r#"42["e",1.0,1e2,{"a":1,"a":2},"\u00e9"]"#);
+    let packet = engine.next_raw().await.unwrap();
+    assert!(packet.starts_with(r#"42["e",1.0,1e2,{"a":1,"a":2},"\u00e9","#), "{packet}");
 }
 
 #[tokio::test]

@@ -82,9 +82,9 @@ impl Io {
         match &self.inner().recorder {
             Some(recorder) if recorder.is_behind() => {
                 let io = self.clone();
-                recorder.behind(move || io.show(broadcast, asked, None));
+                recorder.behind(move || io.show(broadcast, asked.as_ref(), None));
             }
-            _ => self.show(broadcast, asked, None),
+            _ => self.show(broadcast, asked.as_ref(), None),
         }
         Ok(())
     }
@@ -136,7 +136,7 @@ impl Io {
     }
 
     /// Hands an event to every shard. With a position it comes from the log, in log order.
-    fn show(&self, mut broadcast: Broadcasting, asked: Option<Asked>, position: Option<Position>) {
+    fn show(&self, mut broadcast: Broadcasting, asked: Option<&Asked>, position: Option<Position>) {
         let mut shown = self.inner().order.shown();
         if let Some(position) = position {
             let before = shown.position.replace(position);
@@ -157,7 +157,7 @@ impl Io {
         }
         let broadcast = Arc::new(broadcast);
         for index in self.shard_indices() {
-            let op = Op::Broadcast(Arc::clone(&broadcast), asked.clone());
+            let op = Op::Broadcast(Arc::clone(&broadcast), asked.cloned());
             match position {
                 // The shards are woken when all that the log answered at once is there.
                 Some(_) => drop(self.shard(index).add(op)),

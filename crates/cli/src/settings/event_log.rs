@@ -37,6 +37,9 @@ table::settings! {
         /// How many events are kept; the oldest go first.
         max_events: u64 = Kind::Count { min: 1, max: 1_000_000_000 }, Some("10000000"),
             "a start checks each of them, about a second per million";
+        /// How many bytes of the newest events are in memory too, for those who come back soon.
+        cache: Size = Kind::Size { min: Size(1_000), max: Size(GB) }, Some("16MiB"),
+            "some ten thousand small events: a network that fails for seconds costs no disk";
         /// How many sessions are kept that may come back.
         max_sessions: u64 = Kind::Count { min: 1, max: 100_000_000 }, Some("1000000"),
             "above what one server has at once";

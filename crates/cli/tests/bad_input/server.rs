@@ -62,6 +62,8 @@ impl Server {
             .env("FANFARE_LOG_LEVEL", "trace")
             .env("FANFARE_LOG_FORMAT", "json")
             .env("FANFARE_SHARDS", "2")
+            // What memory keeps on purpose must not hide what it keeps by mistake.
+            .env("FANFARE_EVENT_LOG_CACHE", "64KiB")
             .envs(profile.environment().iter().copied())
             .envs(certificate.iter().flat_map(Certificate::environment))
             .stdin(Stdio::null())

@@ -164,3 +164,22 @@ impl Drop for Running {
         let _ = self.child.wait();
     }
 }
+
+/// Takes the position off the end of what a listener gets.
+#[allow(dead_code, reason = "not every test listens")]
+pub(crate) fn without_offset(mut args: Vec<Value>) -> Vec<Value> {
+    let offset = args.pop().and_then(|last| last.as_str().map(str::to_owned));
+    assert!(is_position(offset.as_deref().unwrap_or_default()), "{offset:?} behind {args:?}");
+    args
+}
+
+/// Whether an answer to a publish is what it should be: with a position, and nothing else.
+#[allow(dead_code, reason = "not every test publishes")]
+pub(crate) fn is_published(answer: &str) -> bool {
+    let position = answer.strip_prefix(r#"{"ok":true,"position":""#);
+    position.and_then(|rest| rest.strip_suffix(r#""}"#)).is_some_and(is_position)
+}
+
+fn is_position(text: &str) -> bool {
+    text.parse::<eventlog::Position>().is_ok()
+}

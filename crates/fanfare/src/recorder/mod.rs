@@ -131,10 +131,14 @@ impl Recorder {
             return Err(AppendError::NotOffered { asked: durability, offered });
         }
         let pending = self.begin(record.cost_bytes());
-        self.give(record, durability, Box::new(move |appended| {
-            done(broadcast, appended);
-            drop(pending);
-        }));
+        self.give(
+            record,
+            durability,
+            Box::new(move |appended| {
+                done(broadcast, appended);
+                drop(pending);
+            }),
+        );
         Ok(())
     }
 
