@@ -87,17 +87,44 @@ pub(crate) fn missed(session: &Session, after: u64, entry: &Entry) -> bool {
     meant && !record.except.iter().any(|name| since(name).is_some())
 }
 
-/// The names under which the log has what a session may have missed.
-pub(crate) fn rooms_of(session: &Session) -> Vec<Arc<str>> {
-    let own = std::iter::once(session.socket.clone());
-    own.chain(session.rooms.iter().map(|room| room.name.clone())).collect()
+/// Names under which the log has what a session may have missed, and where that begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// Only entries after this sequence.
+    pub(crate) from: u64,
+    /// The rooms; the socket's own is the first of its span.
+    pub(crate) rooms: Vec<Arc<str>>,
+    /// Whether entries for everyone are meant too.
+    pub(crate) everyone: bool,
 }
 
-/// From where each of them must be kept, given what the client has seen.
-pub(crate) fn needed_from(session: &Session, after: u64) -> impl Iterator<Item = (&str, u64)> {
+impl Span {
+    /// Both in one.
+    pub(crate) fn joined(mut self, other: Span) -> Span {
+        self.rooms.extend(other.rooms);
+        let everyone = self.everyone || other.everyone;
+        Span { from: self.from.min(other.from), everyone, ..self }
+    }
+}
+
+/// What has to be read to know what a session missed after the sequence `after`: a room that was
+/// joined later is read, and must be kept, from there only.
+pub(crate) fn spans(session: &Session, after: u64) -> Vec<Span> {
     let start = session.start.sequence.max(after);
-    let rooms = session.rooms.iter().map(move |room| (&*room.name, room.since.max(after)));
-    [(&*session.socket, start), ("", start)].into_iter().chain(rooms)
+    let mut first = Span { from: start, rooms: vec![session.socket.clone()], everyone: true };
+    let mut later: Vec<Span> = Vec::new();
+    let mut rooms: Vec<(u64, &Arc<str>)> =
+        session.rooms.iter().map(|room| (room.since.max(after), &room.name)).collect();
+    rooms.sort_by_key(|(from, _)| *from);
+    for (from, room) in rooms {
+        match later.last_mut() {
+            _ if from == first.from => first.rooms.push(room.clone()),
+            Some(span) if span.from == from => span.rooms.push(room.clone()),
+            _ => later.push(Span { from, rooms: vec![room.clone()], everyone: false }),
+        }
+    }
+    later.insert(0, first);
+    later
 }
 
 /// The id of the session's socket.

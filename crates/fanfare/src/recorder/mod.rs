@@ -12,13 +12,15 @@ use crate::namespace::Event;
 use crate::settings::RecoverySettings;
 use crate::shard::{Broadcasting, Inbox};
 use bytes::Bytes;
-use eventlog::{AppendError, Appended, Durability, Entry, EventLog, Health, Position, Record};
+use eventlog::{
+    AppendError, Appended, Durability, Entry, EventLog, Health, Position, ReadError, Record,
+};
 use hub::Room;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 /// The event log a server records in, and recovers from.
 ///
@@ -78,7 +80,7 @@ pub(crate) struct Recorder {
     pub(crate) sessions: Sessions,
     pub(crate) recovery: RecoverySettings,
     /// Who may read from the disk now.
-    pub(crate) reads: Semaphore,
+    reads: Arc<Semaphore>,
 }
 
 /// Reads from the disk at the same time: more of them only wait for each other, and take the
@@ -99,7 +101,7 @@ impl Recorder {
             inboxes,
             sessions: Sessions::default(),
             recovery,
-            reads: Semaphore::new(MAX_READS),
+            reads: Arc::new(Semaphore::new(MAX_READS)),
         }
     }
 
@@ -140,6 +142,32 @@ impl Recorder {
             }),
         );
         Ok(())
+    }
+
+    /// Reads from the log, on a thread that may wait for the disk.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn EventLog) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        // It is never closed.
+        let permit = self.reads.clone().acquire_owned().await.ok();
+        let log = self.log.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let answer = read(&*log);
+            drop(permit); // also when nobody waits for it any more
+            answer
+        });
+        let failed = |_| ReadError::Store("the thread that read it has ended".to_owned());
+        done.await.map_err(failed)?
+    }
+
+    /// Done when all that was asked of the log before is.
+    pub(crate) async fn settled(self: &Arc<Self>) {
+        let (sender, receiver) = oneshot::channel();
+        self.behind(move || {
+            let _ = sender.send(()); // whoever waited may be gone
+        });
+        let _ = receiver.await; // a closed log has done all it will
     }
 
     /// Why nothing can be recorded at the moment.

@@ -9,6 +9,7 @@
 //! send: that is a *tick*. What a tick has for one room is joined and written with one call per
 //! receiver.
 
+mod catchup;
 mod closing;
 mod connect;
 mod deliver;
@@ -23,6 +24,7 @@ mod polling;
 mod protocol;
 mod receive;
 mod recover;
+mod replay;
 mod run;
 mod session;
 mod tasks;
@@ -42,7 +44,8 @@ use crate::rate::Rate;
 use engineio::Sid;
 use hashbrown::HashMap;
 use hub::Hub;
-use recover::{Replays, Turns};
+use recover::Turns;
+use replay::Replays;
 use run::Run;
 use session::{Session, Slot};
 use slotmap::SlotMap;
