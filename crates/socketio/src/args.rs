@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::json::{JsonError, Scanner, write_str};
+use crate::json::{JsonError, Scanner, Token, write_str};
 use crate::msgpack::{self, Packer};
 use crate::placeholder::{self, PlaceholderError};
 use crate::text::SharedStr;
@@ -225,6 +225,40 @@ impl Args {
             Repr::Json { elements, .. } => Cow::Borrowed(elements),
             Repr::MsgPack { elements, .. } => Cow::Owned(msgpack::to_json(elements).0),
         }
+    }
+
+    /// The same with something else in the place of each placeholder: what `write` appends, which
+    /// must be JSON. For peers that take JSON alone.
+    #[must_use]
+    pub fn json_with(&self, mut write: impl FnMut(&Bytes, &mut String)) -> Cow<'_, str> {
+        let (elements, attachments) = match &self.0 {
+            Repr::Json { elements, attachments, .. } => {
+                (Cow::Borrowed(elements.as_str()), attachments.clone())
+            }
+            Repr::MsgPack { elements, .. } => {
+                let (text, attachments) = msgpack::to_json(elements);
+                (Cow::Owned(text), attachments.into())
+            }
+        };
+        if attachments.is_empty() {
+            return elements;
+        }
+        let (mut text, mut copied) = (String::new(), 0);
+        let mut scanner = Scanner::elements(&elements);
+        while let Ok(Some(token)) = scanner.next() {
+            let start = scanner.position();
+            if token == Token::ObjectStart
+                && let Some(number) = placeholder::enter(&mut scanner)
+                && let Some(attachment) = attachments.get(number)
+            {
+                // Behind the brace that was read.
+                text.push_str(elements.get(copied..start.saturating_sub(1)).unwrap_or_default());
+                write(attachment, &mut text);
+                copied = scanner.position();
+            }
+        }
+        text.push_str(elements.get(copied..).unwrap_or_default());
+        Cow::Owned(text)
     }
 
     /// The binary attachments, by the numbers in the placeholders.

@@ -245,3 +245,29 @@ proptest! {
         prop_assert_eq!(packed.to_json().msgpack(), packed.msgpack());
     }
 }
+
+/// For peers that take JSON alone something else stands where an attachment was; data that only
+/// looks like one stays.
+#[test]
+fn json_with_something_else_for_attachments() {
+    let length = |args: &Args| {
+        args.json_with(|attachment, text| text.push_str(&format!("<{}>", attachment.len())))
+            .into_owned()
+    };
+    let attachments = || vec![Bytes::from_static(b"ab"), Bytes::from_static(b"c")];
+    for (array, attachments, expected) in [
+        ("[]", Vec::new(), ""),
+        (r#"[{"_placeholder":true,"num":0}]"#, Vec::new(), r#"{"_placeholder":true,"num":0}"#),
+        (r#"[{"_placeholder":true,"num":0}]"#, attachments(), "<2>"),
+        (
+            r#"[ {"num":1,"_placeholder":true} ,{"a":[{ "_placeholder" : true,"num":0 }]},{"num":0}]"#,
+            attachments(),
+            r#"<1> ,{"a":[<2>]},{"num":0}"#,
+        ),
+    ] {
+        let args = Args::from_json(array, attachments).unwrap();
+        assert_eq!(length(&args), expected, "{array}");
+        let packed = Args::msgpack_parts(args.msgpack(), 2);
+        assert_eq!(length(&packed).matches('<').count(), expected.matches('<').count(), "{array}");
+    }
+}
