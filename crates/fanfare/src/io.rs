@@ -11,6 +11,7 @@ use crate::registry::{Decide, Matcher, Registry};
 use crate::server::HttpConnections;
 use crate::settings::Settings;
 use crate::shard::{self, Inbox, Op, Shard};
+use crate::waiting::Waiting;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use socketio::NamespaceError;
 use std::fmt;
@@ -48,6 +49,8 @@ pub(crate) struct Inner {
     pub(crate) recorder: Option<Arc<Recorder>>,
     pub(crate) keeper: Keeper,
     pub(crate) order: Order,
+    /// Who waits for something new in a room.
+    pub(crate) waiting: Waiting,
     next_shard: AtomicUsize,
     /// Sessions that are open or being opened, on all shards.
     pub(crate) sessions: AtomicUsize,
@@ -171,6 +174,7 @@ impl Io {
             recorder: recorder.map(Arc::new),
             keeper: Keeper::default(),
             order,
+            waiting: Waiting::default(),
             next_shard: AtomicUsize::new(0),
             sessions: AtomicUsize::new(0),
             counters: Counters::default(),
@@ -448,6 +452,7 @@ impl Io {
         if self.0.closing.swap(true, Ordering::AcqRel) {
             return self.0.closed.cancelled().await; // somebody else closes it
         }
+        self.0.waiting.close();
         if let Some(recorder) = &self.0.recorder {
             // What was published is shown before.
             let handed_over = recorder.clone();

@@ -33,6 +33,7 @@ mod disconnect;
 mod emit;
 mod handler;
 mod handshake;
+mod history;
 mod http;
 mod io;
 mod namespace;
@@ -47,6 +48,7 @@ mod settings;
 mod shard;
 mod socket;
 mod transport;
+mod waiting;
 
 pub use ack::{Ack, AckError, Unanswered};
 pub use broadcast::Broadcast;
@@ -55,6 +57,10 @@ pub use disconnect::{Disconnect, DisconnectReason};
 pub use emit::{EmitError, IntoArgs, IntoRooms};
 pub use handler::{EventError, EventHandler, FromArgs, Refused, Unfit};
 pub use handshake::Handshake;
+pub use history::{
+    DEFAULT_HISTORY_EVENTS, History, HistoryError, HistoryQuery, MAX_HISTORY_BYTES,
+    MAX_HISTORY_EVENTS, RecordedEvent,
+};
 pub use io::{BuildError, Io};
 pub use namespace::{DynamicNamespace, Event, Namespace};
 pub use recorder::{Log, Published, recorded_args};
@@ -62,8 +68,9 @@ pub use recording::{MAX_PATTERN_BYTES, MAX_PATTERNS, PatternError, Recording, Ro
 pub use server::Server;
 pub use settings::{OutboxLimits, ReadRate, RecoverySettings, Settings};
 pub use socket::{Expired, RemoteSocket, Socket};
+pub use waiting::MAX_WAITING;
 
 pub use engineio;
 pub use eventlog;
 pub use hub::{JoinError, Room, RoomNameError, SocketId};
-pub use socketio::{Args, ArgsError, EncodeError, NamespaceError, Parser};
+pub use socketio::{Args, ArgsError, EncodeError, EventName, NamespaceError, Parser};

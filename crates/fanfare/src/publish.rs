@@ -145,6 +145,8 @@ impl Io {
             });
             shown.is_at(position);
             broadcast.sequence = Some(position.sequence);
+            let rooms = broadcast.target.room_names();
+            self.inner().waiting.came(&broadcast.core.log_name, rooms);
             if !follows {
                 self.gap();
             }

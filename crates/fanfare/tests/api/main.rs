@@ -6,6 +6,7 @@ mod arguments;
 mod closing;
 mod defects;
 mod encodings;
+mod history;
 mod limits;
 mod model;
 mod mounting;
