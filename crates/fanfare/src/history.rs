@@ -2,9 +2,9 @@
 
 use crate::emit::IntoRooms;
 use crate::namespace::{Event, Namespace};
-use crate::recorder::event_of;
+use crate::recorder::{Recorder, event_of};
 use crate::waiting::Waiter;
-use eventlog::{Entry, Epoch, Order, Page, Position, Query, ReadError, Scope};
+use eventlog::{Entry, Order, Page, Position, Query, ReadError, Scope};
 use hub::{Room, RoomNameError};
 use smallvec::SmallVec;
 use socketio::{Args, EventName};
@@ -118,15 +118,14 @@ pub enum HistoryError {
     /// The caller's fault: the list of rooms is empty.
     #[error("the list of rooms is empty")]
     NoRooms,
-    /// A position of another life of the log: what came after it is not known any more.
-    #[error("the position is of another epoch; the log's is {current}")]
-    Epoch {
-        /// The epoch of the log.
-        current: Epoch,
+    /// What came after the position cannot be told: it is not one of this log's life.
+    #[error("{why}; the log's head is {head}")]
+    Gone {
+        /// What is wrong with it.
+        why: Gap,
+        /// The end of the log.
+        head: Position,
     },
-    /// A position that the log never gave out.
-    #[error("the position is after the end of the log")]
-    Ahead,
     /// As many wait already as may: [`MAX_WAITING`](crate::MAX_WAITING).
     #[error("too many wait for new events; try again later")]
     Busy,
@@ -135,11 +134,47 @@ pub enum HistoryError {
     Log(ReadError),
 }
 
-impl From<ReadError> for HistoryError {
-    fn from(error: ReadError) -> Self {
+/// Why the events after a position cannot all be given. Nothing is given then, rather than a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Gap {
+    /// The position is of another life of the log: what came after it is not known any more.
+    #[error("the position is of another epoch")]
+    Epoch,
+    /// The log never gave the position out.
+    #[error("the position is after the end of the log")]
+    Ahead,
+    /// Something after it is no longer kept.
+    #[error("something after the position is no longer kept")]
+    Trimmed,
+    /// There is more after it than is sent at once.
+    #[error("there is more after the position than is sent at once")]
+    TooMuch,
+    /// The log could not be read.
+    #[error("the log could not be read")]
+    Log,
+}
+
+impl Gap {
+    /// A word for it, for programs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Gap::Epoch => "epoch_changed",
+            Gap::Ahead => "ahead",
+            Gap::Trimmed => "trimmed",
+            Gap::TooMuch => "too_much",
+            Gap::Log => "log_failed",
+        }
+    }
+}
+
+impl HistoryError {
+    fn of(error: ReadError, recorder: &Recorder) -> Self {
+        let gone = |why| HistoryError::Gone { why, head: recorder.log.head() };
         match error {
-            ReadError::Epoch { current, .. } => HistoryError::Epoch { current },
-            ReadError::Ahead => HistoryError::Ahead,
+            ReadError::Epoch { .. } => gone(Gap::Epoch),
+            ReadError::Ahead => gone(Gap::Ahead),
             error => HistoryError::Log(error),
         }
     }
@@ -173,11 +208,13 @@ impl Namespace {
         let recorder = self.io().inner().recorder.clone();
         async move {
             let (asked, recorder) = (asked?, recorder.ok_or(HistoryError::NotRecorded)?);
-            let recent = recorder.log.read_recent(&asked.query())?;
-            let page = match recent.filter(|page| page.complete) {
-                Some(page) => page,
-                None => recorder.read(move |log| log.read(&asked.query())).await?,
+            let recent = recorder.log.read_recent(&asked.query());
+            let page = match recent {
+                Ok(None) => recorder.read(move |log| log.read(&asked.query())).await,
+                Ok(Some(page)) => Ok(page),
+                Err(error) => Err(error),
             };
+            let page = page.map_err(|error| HistoryError::of(error, &recorder))?;
             Ok(History::of(&page))
         }
     }

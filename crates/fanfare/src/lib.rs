@@ -58,7 +58,7 @@ pub use emit::{EmitError, IntoArgs, IntoRooms};
 pub use handler::{EventError, EventHandler, FromArgs, Refused, Unfit};
 pub use handshake::Handshake;
 pub use history::{
-    DEFAULT_HISTORY_EVENTS, History, HistoryError, HistoryQuery, MAX_HISTORY_BYTES,
+    DEFAULT_HISTORY_EVENTS, Gap, History, HistoryError, HistoryQuery, MAX_HISTORY_BYTES,
     MAX_HISTORY_EVENTS, RecordedEvent,
 };
 pub use io::{BuildError, Io};

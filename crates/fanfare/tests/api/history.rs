@@ -6,7 +6,7 @@ use fanfare::eventlog::{
     self, Epoch, EventLog, MemoryLog, Position, Retention, SqliteLog, SqliteSettings,
 };
 use fanfare::{
-    EventName, History, HistoryError, HistoryQuery, MAX_HISTORY_EVENTS, RecordedEvent, Recording,
+    EventName, Gap, History, HistoryError, HistoryQuery, MAX_HISTORY_EVENTS, RecordedEvent, Recording,
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -141,9 +141,10 @@ async fn what_is_gone_is_said() {
     let head = log.head();
     let asked = |after| within(site.io.main().history("busy", HistoryQuery::after(after)));
     let error = asked(Position { sequence: 51, ..head }).await.unwrap_err();
-    assert!(matches!(error, HistoryError::Ahead), "{error}");
+    let HistoryError::Gone { why: Gap::Ahead, head: told } = error else { panic!("{error}") };
+    assert_eq!(told, head);
     let error = asked(Position { epoch: Epoch(7), ..head }).await.unwrap_err();
-    assert!(matches!(error, HistoryError::Epoch { current } if current == head.epoch), "{error}");
+    assert!(matches!(error, HistoryError::Gone { why: Gap::Epoch, .. }), "{error}");
     site.end().await;
 }
 
