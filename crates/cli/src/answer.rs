@@ -56,8 +56,16 @@ pub(crate) struct RefusalAnswer<'a> {
     error: ErrorAnswer<'a>,
 }
 
+impl<'a> RefusalAnswer<'a> {
+    /// The part that an `error` event has.
+    pub(crate) fn error(&self) -> &ErrorAnswer<'a> {
+        &self.error
+    }
+}
+
+/// What a refusal says.
 #[derive(Debug, Serialize)]
-struct ErrorAnswer<'a> {
+pub(crate) struct ErrorAnswer<'a> {
     code: &'static str,
     message: &'a str,
     details: &'a Value,

@@ -15,6 +15,7 @@ use serde_json::json;
 use crate::answer::{Refusal, Refused, json_response};
 use crate::api_key::KeyDigest;
 use crate::bundle::{self, ClientBundle};
+use crate::history::{self, Histories};
 use crate::publish::{self, Publisher};
 use crate::settings::Settings;
 use crate::{event_log, room_events};
@@ -45,14 +46,17 @@ pub(crate) fn router(
     for name in &settings.namespaces {
         let namespace = io.of(name)?;
         room_events::serve(&namespace);
+        history::serve(&namespace);
         publisher.namespaces.insert(name.clone(), namespace);
     }
+    let histories = Histories::new(key.clone(), publisher.namespaces.clone());
     let publisher = Arc::new(publisher);
     let (io_of_health, io_of_stats) = (io.clone(), io.clone());
     let log_of_health = log.clone();
     let mut router = io
         .router()
         .route(publish::PATH, any(async move |request| publisher.answer(request).await))
+        .route(history::PATH, histories.route(io))
         .route(
             HEALTH_PATH,
             any(async move |method| {

@@ -184,7 +184,7 @@ fn unreadable(path: &Path, fault: &ReadError) -> anyhow::Error {
 const END_OF_TIME_MS: u64 = 253_402_300_800_000;
 
 /// A time of the log as ISO 8601; as its number if no clock that is right shows it.
-fn time(time_ms: u64) -> Value {
+pub(crate) fn time(time_ms: u64) -> Value {
     match UNIX_EPOCH.checked_add(Duration::from_millis(time_ms)) {
         Some(time) if time_ms < END_OF_TIME_MS => {
             humantime::format_rfc3339_millis(time).to_string().into()
