@@ -41,6 +41,8 @@ pub struct Counters {
     pub(crate) log_gaps: AtomicU64,
     /// Why clients that asked for their session got a new one.
     not_recovered: Mutex<BTreeMap<&'static str, u64>>,
+    /// Why clients did not get what they asked for of the past.
+    not_replayed: Mutex<BTreeMap<&'static str, u64>>,
     /// What was refused, by reason. The reasons are the program's own words, never a client's.
     rejected: Mutex<BTreeMap<&'static str, u64>>,
     /// Why sessions were closed.
@@ -87,6 +89,8 @@ pub struct Counts {
     pub log_gaps: u64,
     /// Clients that asked for their session and got a new one, by reason.
     pub not_recovered: BTreeMap<&'static str, u64>,
+    /// Clients that asked for a part of the past and did not get it, by reason.
+    pub not_replayed: BTreeMap<&'static str, u64>,
     /// Requests, packets and frames refused, by reason.
     pub rejected: BTreeMap<&'static str, u64>,
     /// Sessions closed, by reason.
@@ -109,6 +113,11 @@ impl Counters {
     /// Counts a client that did not get its session back.
     pub(crate) fn not_recovered(&self, reason: &'static str) {
         count(&self.not_recovered, reason);
+    }
+
+    /// Counts a client that did not get what it asked for of the past.
+    pub(crate) fn not_replayed(&self, reason: &'static str) {
+        count(&self.not_replayed, reason);
     }
 
     /// Counts a closed session.
@@ -148,6 +157,7 @@ impl Counters {
             sessions_unjournalled: load(&self.sessions_unjournalled),
             log_gaps: load(&self.log_gaps),
             not_recovered: copy(&self.not_recovered),
+            not_replayed: copy(&self.not_replayed),
             rejected: copy(&self.rejected),
             closed: copy(&self.closed),
             causes: copy(&self.causes),

@@ -147,6 +147,9 @@ pub enum Gap {
     /// Something after it is no longer kept.
     #[error("something after the position is no longer kept")]
     Trimmed,
+    /// The server records nothing.
+    #[error("the server records nothing")]
+    NotRecorded,
     /// There is more after it than is sent at once.
     #[error("there is more after the position than is sent at once")]
     TooMuch,
@@ -162,6 +165,7 @@ impl Gap {
         match self {
             Gap::Epoch => "epoch_changed",
             Gap::Ahead => "ahead",
+            Gap::NotRecorded => "not_recorded",
             Gap::Trimmed => "trimmed",
             Gap::TooMuch => "too_much",
             Gap::Log => "log_failed",

@@ -217,7 +217,7 @@ impl Socket {
         has_room.then_some(()).ok_or(EmitError::Overloaded)
     }
 
-    fn push(&self, op: Op) {
+    pub(crate) fn push(&self, op: Op) {
         self.io().push(self.shard(), op);
     }
 

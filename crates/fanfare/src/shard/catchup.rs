@@ -65,8 +65,8 @@ impl Shard {
             self.catch_up();
             let shown = self.state.borrow().shown;
             if shown < after.sequence {
-                // The client has seen more than this shard has shown: that is in its inbox.
-                tokio::task::yield_now().await;
+                // The client knows of more than this shard has shown: that is on its way.
+                recorder.settled().await;
                 continue;
             }
             let until = Position { sequence: shown, ..after };
@@ -89,12 +89,10 @@ fn read_recent(
     until: Position,
 ) -> Result<Option<Vec<Arc<Entry>>>, NotRecovered> {
     let after = found.reached.sequence;
-    let Some(all) = recovery::spans(session, after).into_iter().reduce(Span::joined) else {
+    let spans = recovery::spans(session, after).into_iter();
+    let Some(all) = spans.filter(|span| span.from < until.sequence).reduce(Span::joined) else {
         return Ok(Some(Vec::new()));
     };
-    if all.from >= until.sequence {
-        return Ok(Some(Vec::new()));
-    }
     if all.rooms.len() > MAX_QUERY_ROOMS {
         return Ok(None);
     }

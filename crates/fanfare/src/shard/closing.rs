@@ -164,7 +164,7 @@ impl Shard {
         let mut guard = self.state.borrow_mut();
         let state = &mut *guard;
         state.seal();
-        let Slot { socket, standing, waiting, mut journal } = state.sockets.remove(key)?;
+        let Slot { socket, standing, waiting, mut journal, .. } = state.sockets.remove(key)?;
         if let Some(journal) = &mut journal {
             state.release(socket.session_key(), journal);
         }

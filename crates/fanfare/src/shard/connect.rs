@@ -10,12 +10,14 @@ use crate::recovery::{self, Wanted};
 use crate::socket::{Home, Socket};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use eventlog::Entry;
 use futures_util::FutureExt;
 use hub::SocketId;
 use socketio::{ConnectError, Encoded, Parser, Version};
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The counting part of socket ids: two sockets of one process never share it soon.
@@ -95,8 +97,7 @@ impl Shard {
         if self.refused_by_middleware(session, &socket).await {
             return None;
         }
-        self.catch_up();
-        self.settle(&socket).then_some(socket)
+        self.connect_new(&socket).await.then_some(socket)
     }
 
     /// Asks the middlewares whether a client may come in; tells it if not.
@@ -182,7 +183,7 @@ impl Shard {
             let socket = Socket::new(id, home, namespace, handshake, auth);
             let socket = socket.with_recovery(recoverable, recovered);
             let standing = Standing::Entering(Vec::new());
-            Slot { socket, standing, waiting: None, journal: None }
+            Slot { socket, standing, waiting: None, begin: None, journal: None }
         });
         owner.sockets.push(key);
         state.sockets.get(key).map(|slot| slot.socket.clone())
@@ -199,8 +200,8 @@ impl Shard {
         true
     }
 
-    /// Connects the socket. Says whether it was still there.
-    fn settle(&self, socket: &Socket) -> bool {
+    /// Connects the socket, behind what it missed. Says whether it was still there.
+    pub(super) fn settle(&self, socket: &Socket, missed: &[Arc<Entry>]) -> bool {
         let mut guard = self.state.borrow_mut();
         let state = &mut *guard;
         state.seal();
@@ -231,6 +232,7 @@ impl Shard {
                 slot.journal = Some(Box::new(journal));
             }
         }
+        state.replay(socket.namespace(), session_key, missed);
         self.answer_connected(state, socket, pid.as_deref());
         drop(guard);
         self.wake();

@@ -9,6 +9,7 @@
 //! send: that is a *tick*. What a tick has for one room is joined and written with one call per
 //! receiver.
 
+mod begin;
 mod catchup;
 mod closing;
 mod connect;

@@ -86,7 +86,7 @@ impl Broadcasting {
         }
     }
 
-    /// An event as it was recorded, for one that comes back.
+    /// An event as it was recorded, for one that comes back or begins in the past.
     pub(crate) fn recorded(
         namespace: &Namespace,
         event: Event,
@@ -94,7 +94,9 @@ impl Broadcasting {
         offset: Arc<str>,
     ) -> Self {
         let mut replayed = Self::new(namespace, Target::all(), event, None, Flags::default());
-        replayed.packet.set_offset(offset);
+        if namespace.core().recovers() {
+            replayed.packet.set_offset(offset);
+        }
         Broadcasting { sequence: Some(sequence), ..replayed }
     }
 

@@ -1,5 +1,6 @@
 //! A session and the sockets on it, as their shard keeps them.
 
+use super::begin::Begin;
 use super::journal::Journal;
 use super::outbox::Outbox;
 use crate::Io;
@@ -139,6 +140,8 @@ pub(crate) struct Slot {
     pub(crate) standing: Standing,
     /// Acks the client owes. Few sockets have any.
     pub(crate) waiting: Option<Box<HashMap<u64, Waiting>>>,
+    /// Where it begins, until it is connected, if it wants to begin in the past.
+    pub(crate) begin: Option<Box<Begin>>,
     /// What brings it back, if anything does.
     pub(crate) journal: Option<Box<Journal>>,
 }

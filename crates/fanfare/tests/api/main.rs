@@ -14,5 +14,6 @@ mod namespaces;
 mod order;
 mod panics;
 mod recovery;
+mod replay;
 mod sockets;
 mod support;
