@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use testkit::{Client, Event, Options, Transport};
-use tokio::sync::mpsc;
 
 fn memory() -> fanfare::Log {
     fanfare::Log::new(MemoryLog::new(eventlog::Settings::default()).unwrap())
