@@ -11,6 +11,7 @@ mod cargo;
 mod conformance;
 mod fuzz;
 mod node;
+mod oracle;
 mod process;
 mod report;
 mod serve;
@@ -35,6 +36,8 @@ enum Task {
     Ci,
     /// The real Socket.IO clients and the golden bytes, against our server or the reference.
     Conformance(conformance::Options),
+    /// Kills, cuts and starves a running server, and judges whether it kept its promise.
+    Oracle(oracle::Options),
     /// Measures the cost of deliveries, acknowledgements and idle connections, beside Node.js.
     Bench(bench::Options),
     /// Fetches the browser's client from npm, for the next build of the server to embed.
@@ -51,6 +54,7 @@ impl Task {
             Self::Test => suite::test(),
             Self::Ci => suite::ci(),
             Self::Conformance(options) => conformance::run(options),
+            Self::Oracle(options) => oracle::run(options),
             Self::Bench(options) => bench::run(options),
             Self::Bundle => bundle::run(),
             Self::Fuzz(options) => fuzz::run(options),

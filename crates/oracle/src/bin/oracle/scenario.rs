@@ -1,0 +1,223 @@
+//! The scenarios: what is done to the server, to the network and to the disk.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use fanfare_oracle::Line;
+
+use crate::disk::Disk;
+use crate::field::{Field, Plan};
+use crate::publishers::ROOMS;
+use crate::random::Random;
+use crate::server::Peer;
+
+/// What is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Scenario {
+    /// Nothing: clients join and leave, publishers publish.
+    Clean,
+    /// Connections are cut at random, also in the middle of a handshake or a replay.
+    Drop,
+    /// Nobody reaches the server for two seconds, again and again.
+    Jitter,
+    /// The server is killed with SIGKILL at random points, and started again.
+    Kill,
+    /// The server is asked to stop, and started again.
+    Drain,
+    /// A client stops reading.
+    Slow,
+    /// The disk is full for a while.
+    DiskFull,
+    /// Bytes of the log's files are flipped or cut off while the server is down.
+    Damage,
+}
+
+/// What a run is asked to do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Effort {
+    /// How long things are broken, in scenarios that last.
+    pub(crate) duration: Duration,
+    /// How often the server is killed.
+    pub(crate) kills: u32,
+}
+
+/// The client that stops reading.
+pub(crate) const SLOW: &str = "slow0";
+
+/// How large events are that a slow client does not read.
+const LARGE_BYTES: usize = 16_384;
+
+impl Scenario {
+    /// All, in the order in which they are run.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Clean,
+        Self::Drop,
+        Self::Jitter,
+        Self::Kill,
+        Self::Drain,
+        Self::Slow,
+        Self::DiskFull,
+        Self::Damage,
+    ];
+
+    /// Its name in the table.
+    pub(crate) const fn fault(self) -> &'static str {
+        match self {
+            Self::Clean => "none",
+            Self::Drop => "connections cut",
+            Self::Jitter => "network away for 2 s, repeatedly",
+            Self::Kill => "kill -9 and restart",
+            Self::Drain => "SIGTERM and restart",
+            Self::Slow => "a client stops reading",
+            Self::DiskFull => "disk full",
+            Self::Damage => "log bytes flipped and cut",
+        }
+    }
+
+    /// Whether it can be done to this server.
+    pub(crate) fn fits(self, peer: &Peer) -> bool {
+        peer.has_log() || !matches!(self, Self::DiskFull | Self::Damage)
+    }
+
+    /// Who may be told that something is missing, and no promise is broken.
+    pub(crate) fn may_be_told(self, client: &str) -> bool {
+        match self {
+            // It was away for longer than is kept for one client.
+            Self::Slow => client == SLOW,
+            // What the disk has lost, nobody can give back: the clients are told.
+            Self::Damage => true,
+            _ => false,
+        }
+    }
+
+    /// Sets up, breaks, heals, and returns the trace.
+    ///
+    /// # Errors
+    /// When it cannot be done, or the server ends when it should not.
+    pub(crate) async fn run(
+        self,
+        mut plan: Plan,
+        effort: Effort,
+        random: Random,
+    ) -> Result<Vec<Line>> {
+        if self == Self::Slow {
+            plan.padding = LARGE_BYTES;
+            plan.flags.extend(["--outbox-bytes", "256KiB"].map(str::to_owned));
+        }
+        let disk = if self == Self::DiskFull { Some(Disk::new()?) } else { None };
+        plan.data = disk.as_ref().map(|disk| disk.folder().to_owned());
+        let mut field = Field::start(plan, random).await?;
+        match self {
+            Self::Clean => field.pass(millis(effort.duration)).await,
+            Self::Drop => cut(&mut field, effort.duration).await,
+            Self::Jitter => jitter(&field, effort.duration).await,
+            Self::Kill => kill(&mut field, effort.kills).await?,
+            Self::Drain => drain(&mut field, effort.duration).await?,
+            Self::Slow => return slow(field, effort.duration).await,
+            Self::DiskFull => full(&field, disk.as_ref(), effort.duration).await?,
+            Self::Damage => damage(&mut field, effort.duration).await?,
+        }
+        field.finish().await
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A third of the connections, every 300 ms; new ones break after a few kilobytes, wherever that is.
+async fn cut(field: &mut Field, duration: Duration) {
+    field.fault("connections are cut");
+    field.proxy.change(|weather| weather.max_bytes = 60_000);
+    for _ in 0..millis(duration) / 300 {
+        field.pass(300).await;
+        field.proxy.cut(3, &mut field.random);
+    }
+    field.proxy.change(|weather| weather.max_bytes = 0);
+    field.proxy.cut(1, &mut field.random); // those that would still break
+}
+
+/// Away for 2 s, there for 1.5 s, over a slow line.
+async fn jitter(field: &Field, duration: Duration) {
+    for _ in 0..(millis(duration) / 3_500).max(2) {
+        field.fault("the network is away");
+        field.proxy.change(|weather| weather.is_refusing = true);
+        field.proxy.cut(1, &mut Random::new(0));
+        field.pass(2_000).await;
+        field.fault("the network is slow");
+        field.proxy.change(|weather| {
+            weather.is_refusing = false;
+            weather.delay = Duration::from_millis(20);
+        });
+        field.pass(1_500).await;
+    }
+    field.proxy.change(|weather| weather.delay = Duration::ZERO);
+}
+
+async fn kill(field: &mut Field, kills: u32) -> Result<()> {
+    for _ in 0..kills {
+        // Sometimes everybody is back by then, sometimes nobody.
+        field.pass_within(100..2_500).await;
+        field.kill_server().await?;
+        field.pass_within(0..300).await;
+        field.start_server().await?;
+    }
+    Ok(())
+}
+
+async fn drain(field: &mut Field, duration: Duration) -> Result<()> {
+    for _ in 0..(millis(duration) / 3_000).max(2) {
+        field.everybody_in().await?;
+        field.pass_within(200..1_500).await;
+        field.stop_server().await?;
+        field.start_server().await?;
+    }
+    Ok(())
+}
+
+/// Nobody but the slow client may notice anything.
+async fn slow(mut field: Field, duration: Duration) -> Result<Vec<Line>> {
+    let proxy = field.add_client(SLOW, ROOMS.map(str::to_owned).to_vec()).await?;
+    field.everybody_in().await?;
+    field.fault("a client stops reading");
+    proxy.change(|weather| weather.is_stalled = true);
+    field.pass(millis(duration)).await;
+    proxy.change(|weather| weather.is_stalled = false);
+    field.everybody_in().await?;
+    let seen = field.recorder.clients();
+    for (name, client) in &seen {
+        let expected = u64::from(name == SLOW);
+        let count = client.disconnects;
+        ensure!(count >= expected, "{name} did not read, and was not cut");
+        ensure!(count == 0 || name == SLOW, "{name} was cut {count} times for the slow client");
+    }
+    field.finish().await
+}
+
+async fn full(field: &Field, disk: Option<&Disk>, duration: Duration) -> Result<()> {
+    let Some(disk) = disk else { return Ok(()) };
+    field.fault("the disk is full");
+    let before = field.recorder.refused();
+    disk.fill()?;
+    field.pass(millis(duration) / 2).await;
+    ensure!(field.recorder.refused() > before, "the disk is full, and nothing was refused");
+    disk.free()?;
+    field.fault("the disk has space again");
+    field.pass(millis(duration) / 4).await;
+    Ok(())
+}
+
+/// The server is stopped in either way; then a file of its log is damaged, or its end is torn off.
+async fn damage(field: &mut Field, duration: Duration) -> Result<()> {
+    for round in 0..(millis(duration) / 2_000).max(2) {
+        field.pass_within(500..1_500).await;
+        if round % 2 == 0 {
+            field.kill_server().await?;
+        } else {
+            field.stop_server().await?;
+        }
+        field.damage_log()?;
+        field.start_damaged_server().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! The table: one row per fault, what was promised beside what was seen.
+
+use fanfare_oracle::{Figures, Line, Verdict};
+use serde::Serialize;
+
+use crate::judge;
+use crate::scenario::Scenario;
+use crate::server::Peer;
+
+/// The most pessimism that keeps the promise, in percent of the reconnects.
+const MAX_PESSIMISM: f64 = 1.0;
+
+/// One fault.
+#[derive(Debug, Serialize)]
+pub(crate) struct Row {
+    server: &'static str,
+    fault: &'static str,
+    /// Whether the promise was kept.
+    pub(crate) is_kept: bool,
+    /// Why the run came to no end.
+    failure: Option<String>,
+    pessimism_percent: f64,
+    verdict: Verdict,
+}
+
+impl Row {
+    /// Judges a trace.
+    pub(crate) fn of(peer: &Peer, scenario: Scenario, lines: &[Line]) -> Self {
+        let verdict = judge(lines);
+        let strict: Vec<Line> =
+            lines.iter().filter(|line| !scenario.may_be_told(&line.who)).cloned().collect();
+        let is_kept = verdict.is_clean() && is_unnoticed(judge(&strict).figures);
+        Self {
+            server: peer.name(),
+            fault: scenario.fault(),
+            is_kept,
+            failure: None,
+            pessimism_percent: verdict.figures.pessimism_percent(),
+            verdict,
+        }
+    }
+
+    /// A run that came to no end has kept no promise.
+    pub(crate) fn failed(peer: &Peer, scenario: Scenario, error: &anyhow::Error) -> Self {
+        Self {
+            server: peer.name(),
+            fault: scenario.fault(),
+            is_kept: false,
+            failure: Some(format!("{error:#}")),
+            pessimism_percent: 0.0,
+            verdict: Verdict::default(),
+        }
+    }
+
+    /// The fault.
+    pub(crate) fn fault(&self) -> &str {
+        self.fault
+    }
+
+    /// The outcome in a few words.
+    pub(crate) fn told(&self) -> String {
+        match &self.failure {
+            Some(failure) => format!("FAILED: {failure}"),
+            None if self.is_kept => "kept".to_owned(),
+            None => format!("BROKEN {:?}", self.verdict.counts),
+        }
+    }
+
+    /// What was found, as sentences.
+    pub(crate) fn witnesses(&self) -> impl Iterator<Item = String> {
+        self.verdict.witnesses.iter().map(ToString::to_string)
+    }
+
+    fn cells(&self) -> [String; 10] {
+        let it = self.verdict.figures;
+        let mut cells = [
+            self.server.to_owned(),
+            self.fault.to_owned(),
+            it.acked.to_string(),
+            it.lost_told.to_string(),
+            it.lost_silently.to_string(),
+            it.duplicates.to_string(),
+            it.disordered.to_string(),
+            format!("{} of {}", it.recovered, it.reconnects),
+            format!("{:.2}", self.pessimism_percent),
+            if self.is_kept { "kept" } else { "BROKEN" }.to_owned(),
+        ];
+        if self.failure.is_some() {
+            cells.iter_mut().skip(2).for_each(|cell| "–".clone_into(cell));
+            if let Some(last) = cells.last_mut() {
+                "FAILED".clone_into(last);
+            }
+        }
+        cells
+    }
+}
+
+/// Whether nobody noticed anything.
+fn is_unnoticed(figures: Figures) -> bool {
+    figures.lost_told == 0
+        && figures.recovered == figures.reconnects
+        && figures.pessimism_percent() < MAX_PESSIMISM
+}
+
+/// The table in Markdown, its columns aligned.
+pub(crate) fn text(rows: &[Row]) -> String {
+    let head = [
+        "server",
+        "fault",
+        "acked",
+        "lost, client told",
+        "lost silently",
+        "duplicates",
+        "different order",
+        "recovered",
+        "pessimism %",
+        "promise",
+    ]
+    .map(str::to_owned);
+    let cells: Vec<[String; 10]> =
+        std::iter::once(head).chain(rows.iter().map(Row::cells)).collect();
+    let width = |column: usize| {
+        cells.iter().filter_map(|row| row.get(column)).map(|it| it.chars().count()).max()
+    };
+    let widths: Vec<usize> = (0..10).map(|column| width(column).unwrap_or(0)).collect();
+    let line = |row: &[String; 10]| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
+    };
+    let rule = widths.iter().map(|width| "-".repeat(*width)).collect::<Vec<_>>().join(" | ");
+    let mut lines = cells.iter().map(line);
+    let first = lines.next().unwrap_or_default();
+    format!("{first}| {rule} |\n{}", lines.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use fanfare_oracle::What;
+
+    use super::*;
+
+    fn lines(who: &str, recovered: bool) -> Vec<Line> {
+        let line = |at, what| Line { at, who: who.to_owned(), what };
+        vec![
+            line(1, What::Connect { id: "s".into(), recovered: false }),
+            line(2, What::Disconnect { reason: "cut".into() }),
+            line(3, What::Connect { id: "s".into(), recovered }),
+        ]
+    }
+
+    #[test]
+    fn the_promise_is_broken_by_whoever_had_to_be_told_and_may_not() {
+        let peer = Peer::Fanfare(PathBuf::new());
+        for (scenario, who, recovered, kept) in [
+            (Scenario::Drop, "fast0", true, true),
+            (Scenario::Drop, "fast0", false, false),
+            (Scenario::Slow, "fast0", false, false),
+            (Scenario::Slow, "slow0", false, true),
+            (Scenario::Damage, "fast0", false, true),
+        ] {
+            let row = Row::of(&peer, scenario, &lines(who, recovered));
+            assert_eq!(row.is_kept, kept, "{scenario:?} {who} {recovered}");
+        }
+    }
+
+    #[test]
+    fn the_table_has_a_row_per_fault_and_a_failure_is_one() {
+        let peer = Peer::Node(PathBuf::new());
+        let rows = [
+            Row::of(&peer, Scenario::Kill, &lines("a", false)),
+            Row::failed(&peer, Scenario::Slow, &anyhow::anyhow!("broken")),
+        ];
+        let text = text(&rows);
+        assert_eq!(text.lines().count(), 4, "{text}");
+        assert!(text.contains("| 0 of 1 ") && text.contains("| 100.00 "), "{text}");
+        assert!(text.lines().last().unwrap().contains("FAILED"), "{text}");
+    }
+}
