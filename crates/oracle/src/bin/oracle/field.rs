@@ -160,6 +160,11 @@ impl Field {
         self.recorder.write(RUN, What::Fault { name: name.into() });
     }
 
+    /// Whether the server is ours, which promises more.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.setup.peer.has_log()
+    }
+
     /// Damages the files of the log.
     ///
     /// # Errors
