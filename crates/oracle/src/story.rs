@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use eventlog::Position;
+use eventlog::{Epoch, Position};
 
 use crate::trace::{Line, What};
 
@@ -46,8 +46,8 @@ pub(crate) struct Publish {
     pub(crate) invoked: Moment,
     /// When it was first answered 2xx: it stood in the log by then. [`NEVER`] without that.
     pub(crate) acked: Moment,
-    /// Where it stands, whoever said so first.
-    pub(crate) position: Option<Position>,
+    /// Where it stands, whoever said so first; in each life of the log that somebody spoke of.
+    pub(crate) positions: Vec<Position>,
     /// How often it was answered 2xx or refused for certain, less how often it was asked for: below
     /// zero when an attempt may have succeeded unseen.
     settled: i32,
@@ -56,6 +56,11 @@ pub(crate) struct Publish {
 impl Publish {
     pub(crate) fn is_acked(&self) -> bool {
         self.acked != NEVER
+    }
+
+    /// Where it stands in one life of the log.
+    pub(crate) fn position_in(&self, epoch: Epoch) -> Option<Position> {
+        self.positions.iter().find(|position| position.epoch == epoch).copied()
     }
 
     /// Whether it is certain that it was not recorded.
@@ -177,7 +182,7 @@ impl Story {
             has_key: false,
             invoked: NEVER,
             acked: NEVER,
-            position: None,
+            positions: Vec::new(),
             settled: 0,
         });
         event
@@ -232,7 +237,10 @@ impl Story {
         };
         let there = *self.positions.entry(position).or_insert(event);
         let Some(publish) = self.publishes.get_mut(event) else { return };
-        let known = *publish.position.get_or_insert(position);
+        let known = publish.position_in(position.epoch).unwrap_or_else(|| {
+            publish.positions.push(position);
+            position
+        });
         let with = match there {
             tenant if tenant != event => With::Tenant(tenant),
             _ if known != position => With::Place(known),
@@ -248,13 +256,26 @@ impl Story {
     /// Whether `first` certainly stands before `second` in the log: by their positions, or because
     /// one was answered before the other was asked for.
     pub(crate) fn precedes(&self, first: EventRef, second: EventRef) -> bool {
-        let (Some(first), Some(second)) = (self.publish(first), self.publish(second)) else {
-            return false;
-        };
-        match (first.position, second.position) {
-            (Some(a), Some(b)) if a.epoch == b.epoch => a.sequence < b.sequence,
-            _ => first.acked < second.invoked && second.invoked != NEVER,
+        match (self.places(first, second), self.publish(first), self.publish(second)) {
+            (Some((first, second)), ..) => first < second,
+            (None, Some(first), Some(second)) => {
+                first.acked < second.invoked && second.invoked != NEVER
+            }
+            _ => false,
         }
+    }
+
+    /// Whether the log has `first` behind `second`.
+    pub(crate) fn stands_after(&self, first: EventRef, second: EventRef) -> bool {
+        self.places(first, second).is_some_and(|(first, second)| first > second)
+    }
+
+    /// The sequences of two events, in a life of the log that has both.
+    fn places(&self, first: EventRef, second: EventRef) -> Option<(u64, u64)> {
+        let (first, second) = (self.publish(first)?, self.publish(second)?);
+        first.positions.iter().find_map(|position| {
+            Some((position.sequence, second.position_in(position.epoch)?.sequence))
+        })
     }
 
     /// The time between two moments, in nanoseconds; zero when the first is not the earlier.

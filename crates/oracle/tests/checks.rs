@@ -220,6 +220,11 @@ fn the_log_holds_what_was_acknowledged() {
             &[Check::Key],
         ),
         (
+            "the same events in a new life of it",
+            "p asks-with-key x +a\np ok x:1\nada gets x:1\nr entry a x:1/1\nr read a",
+            &[],
+        ),
+        (
             "a new life of it",
             "p asks x +a\np ok x:1\nada gets x:1\np asks y +a\np ok y:7/1\n\
           ada gets y:7/1\nr entry a y:7/1\nr read a",

@@ -46,7 +46,7 @@ fn due<'a>(
     publish: &'a Publish,
 ) -> Option<&'a Stay> {
     // It is recorded if it was acknowledged, or if somebody saw where it stands.
-    if publish.is_refused() || (!publish.is_acked() && publish.position.is_none()) {
+    if publish.is_refused() || (!publish.is_acked() && publish.positions.is_empty()) {
         return None;
     }
     let excepted = stays(life, &publish.except)

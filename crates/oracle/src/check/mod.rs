@@ -51,7 +51,7 @@ impl Bench<'_> {
     /// An event for a witness: its id, and its position if there is one.
     fn shown(&self, event: EventRef) -> String {
         let Some(publish) = self.story.publish(event) else { return String::new() };
-        match publish.position {
+        match publish.positions.first() {
             Some(position) => format!("{} [{position}]", publish.id),
             None => publish.id.clone(),
         }

@@ -15,10 +15,8 @@ pub(super) fn check(bench: &mut Bench<'_>) {
         .map(|(name, life)| (name, Sequence::of(life, story.publishes.len())))
         .collect();
     for (at, (name, sequence)) in lives.iter().enumerate() {
-        let in_log = |event| story.publish(event).and_then(|it| it.position);
         for (before, event) in sequence.pairs() {
-            let (Some(first), Some(second)) = (in_log(before.0), in_log(event.0)) else { continue };
-            if first.epoch == second.epoch && first.sequence > second.sequence {
+            if story.stands_after(before.0, event.0) {
                 disordered.insert(event.0);
                 let (before, after) = (bench.shown(before.0), bench.shown(event.0));
                 let detail = format!("got {before} before {after}; the log has them reversed");

@@ -83,10 +83,9 @@ fn entries_of(bench: &mut Bench<'_>, room: &str, entries: &[Entry]) -> HashSet<E
 fn acked(bench: &mut Bench<'_>, room: &str, there: &HashSet<EventRef>, epoch: Option<Epoch>) {
     let story = bench.story;
     for (event, publish) in story.publishes.iter().enumerate() {
-        let of_other_life = match (publish.position, epoch) {
-            (Some(position), Some(epoch)) => position.epoch != epoch,
-            _ => false,
-        };
+        let of_other_life = epoch.is_some_and(|epoch| {
+            !publish.positions.is_empty() && publish.position_in(epoch).is_none()
+        });
         let is_here = publish.rooms.iter().any(|it| it == room);
         if publish.is_acked() && is_here && !of_other_life && !there.contains(&event) {
             let shown = bench.shown(event);

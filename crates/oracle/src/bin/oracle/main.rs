@@ -64,6 +64,9 @@ struct Options {
     /// How often the server is killed.
     #[arg(long, default_value_t = 20)]
     kills: u32,
+    /// How many `socket.io-client`s, `EventSource`s and clients of ours.
+    #[arg(long, value_delimiter = ',', default_values_t = [18, 4, 10])]
+    clients: Vec<usize>,
     /// Judge the traces of an earlier run instead of running anything.
     #[arg(long)]
     judge: bool,
@@ -85,10 +88,12 @@ impl Options {
 
     fn plan(&self, scenario: Scenario) -> Plan {
         let peer = self.peer();
-        let streams = if peer.has_log() { 4 } else { 0 };
+        let count = |at: usize| self.clients.get(at).copied().unwrap_or(0);
+        // Node's server has no event streams.
+        let streams = if peer.has_log() { count(1) } else { 0 };
         Plan {
             peer,
-            crowd: Crowd { sockets: 18, streams, fast: 10 },
+            crowd: Crowd { sockets: count(0), streams, fast: count(2) },
             node_folder: self.scripts.clone(),
             output: self.output_of(scenario),
             flags: Vec::new(),
@@ -130,13 +135,13 @@ fn run(options: &Options) -> Result<()> {
         }
         let begin = Instant::now();
         let lines = if options.judge {
-            read(&options.output_of(scenario))
+            read(&options.output_of(scenario)).map(|lines| (lines, Ok(())))
         } else {
             runtime.block_on(perform(options, scenario))
         };
         let row = match lines {
-            Ok(lines) => Row::of(&peer, scenario, &lines),
-            Err(error) => Row::failed(&peer, scenario, &error),
+            Ok((lines, done)) => Row::of(&peer, scenario, &lines, done),
+            Err(error) => Row::of(&peer, scenario, &[], Err(error)),
         };
         println!("{scenario:?} in {:.1} s: {}", begin.elapsed().as_secs_f64(), row.told());
         for sentence in row.witnesses() {
@@ -155,13 +160,15 @@ fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-async fn perform(options: &Options, scenario: Scenario) -> Result<Vec<Line>> {
+type Outcome = (Vec<Line>, Result<()>);
+
+async fn perform(options: &Options, scenario: Scenario) -> Result<Outcome> {
     let effort = Effort { duration: Duration::from_secs(options.duration), kills: options.kills };
     let random = Random::new(options.seed);
-    let lines = scenario.run(options.plan(scenario), effort, random).await?;
+    let (lines, done) = scenario.run(options.plan(scenario), effort, random).await?;
     let path = options.output_of(scenario).with_extension("jsonl");
     trace::write(BufWriter::new(File::create(path)?), &lines)?;
-    Ok(lines)
+    Ok((lines, done))
 }
 
 fn read(path: &Path) -> Result<Vec<Line>> {

@@ -90,16 +90,16 @@ impl Scenario {
         }
     }
 
-    /// Sets up, breaks, heals, and returns the trace.
+    /// Sets up, breaks, heals; returns the trace, and what went wrong beside it.
     ///
     /// # Errors
-    /// When it cannot be done, or the server ends when it should not.
+    /// When there is no trace: something does not start, or the log cannot be read.
     pub(crate) async fn run(
         self,
         mut plan: Plan,
         effort: Effort,
         random: Random,
-    ) -> Result<Vec<Line>> {
+    ) -> Result<(Vec<Line>, Result<()>)> {
         if self == Self::Slow {
             plan.padding = LARGE_BYTES;
             plan.flags.extend(["--outbox-bytes", "256KiB"].map(str::to_owned));
@@ -107,17 +107,20 @@ impl Scenario {
         let disk = if self == Self::DiskFull { Some(Disk::new()?) } else { None };
         plan.data = disk.as_ref().map(|disk| disk.folder().to_owned());
         let mut field = Field::start(plan, random).await?;
-        match self {
-            Self::Clean => field.pass(millis(effort.duration)).await,
+        let done = match self {
+            Self::Clean => {
+                field.pass(millis(effort.duration)).await;
+                Ok(())
+            }
             Self::Drop => cut(&mut field, effort.duration).await,
             Self::Jitter => jitter(&field, effort.duration).await,
-            Self::Kill => kill(&mut field, effort.kills).await?,
-            Self::Drain => drain(&mut field, effort.duration).await?,
-            Self::Slow => return slow(field, effort.duration).await,
-            Self::DiskFull => full(&field, disk.as_ref(), effort.duration).await?,
-            Self::Damage => damage(&mut field, effort.duration).await?,
-        }
-        field.finish().await
+            Self::Kill => kill(&mut field, effort.kills).await,
+            Self::Drain => drain(&mut field, effort.duration).await,
+            Self::Slow => slow(&mut field, effort.duration).await,
+            Self::DiskFull => full(&field, disk.as_ref(), effort.duration).await,
+            Self::Damage => damage(&mut field, effort.duration).await,
+        };
+        Ok((field.finish().await?, done))
     }
 }
 
@@ -126,7 +129,7 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// A third of the connections, every 300 ms; new ones break after a few kilobytes, wherever that is.
-async fn cut(field: &mut Field, duration: Duration) {
+async fn cut(field: &mut Field, duration: Duration) -> Result<()> {
     field.fault("connections are cut");
     field.proxy.change(|weather| weather.max_bytes = 60_000);
     for _ in 0..millis(duration) / 300 {
@@ -135,10 +138,11 @@ async fn cut(field: &mut Field, duration: Duration) {
     }
     field.proxy.change(|weather| weather.max_bytes = 0);
     field.proxy.cut(1, &mut field.random); // those that would still break
+    Ok(())
 }
 
 /// Away for 2 s, there for 1.5 s, over a slow line.
-async fn jitter(field: &Field, duration: Duration) {
+async fn jitter(field: &Field, duration: Duration) -> Result<()> {
     for _ in 0..(millis(duration) / 3_500).max(2) {
         field.fault("the network is away");
         field.proxy.change(|weather| weather.is_refusing = true);
@@ -152,6 +156,7 @@ async fn jitter(field: &Field, duration: Duration) {
         field.pass(1_500).await;
     }
     field.proxy.change(|weather| weather.delay = Duration::ZERO);
+    Ok(())
 }
 
 async fn kill(field: &mut Field, kills: u32) -> Result<()> {
@@ -176,7 +181,7 @@ async fn drain(field: &mut Field, duration: Duration) -> Result<()> {
 }
 
 /// Nobody but the slow client may notice anything.
-async fn slow(mut field: Field, duration: Duration) -> Result<Vec<Line>> {
+async fn slow(field: &mut Field, duration: Duration) -> Result<()> {
     let proxy = field.add_client(SLOW, ROOMS.map(str::to_owned).to_vec()).await?;
     field.everybody_in().await?;
     field.fault("a client stops reading");
@@ -192,7 +197,7 @@ async fn slow(mut field: Field, duration: Duration) -> Result<Vec<Line>> {
         );
         ensure!(!was_cut || name == SLOW, "{name} was cut for the slow client");
     }
-    field.finish().await
+    Ok(())
 }
 
 async fn full(field: &Field, disk: Option<&Disk>, duration: Duration) -> Result<()> {

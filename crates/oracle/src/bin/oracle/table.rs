@@ -1,5 +1,6 @@
 //! The table: one row per fault, what was promised beside what was seen.
 
+use anyhow::Result;
 use fanfare_oracle::{Figures, Line, Verdict};
 use serde::Serialize;
 
@@ -17,38 +18,26 @@ pub(crate) struct Row {
     fault: &'static str,
     /// Whether the promise was kept.
     pub(crate) is_kept: bool,
-    /// Why the run came to no end.
+    /// What went wrong beside what was seen.
     failure: Option<String>,
     pessimism_percent: f64,
     verdict: Verdict,
 }
 
 impl Row {
-    /// Judges a trace.
-    pub(crate) fn of(peer: &Peer, scenario: Scenario, lines: &[Line]) -> Self {
+    /// Judges a trace. A run in which something else went wrong has kept no promise either.
+    pub(crate) fn of(peer: &Peer, scenario: Scenario, lines: &[Line], done: Result<()>) -> Self {
         let verdict = judge(lines);
         let strict: Vec<Line> =
             lines.iter().filter(|line| !scenario.may_be_told(&line.who)).cloned().collect();
-        let is_kept = verdict.is_clean() && is_unnoticed(judge(&strict).figures);
+        let kept = verdict.is_clean() && is_unnoticed(judge(&strict).figures);
         Self {
             server: peer.name(),
             fault: scenario.fault(),
-            is_kept,
-            failure: None,
+            is_kept: kept && done.is_ok(),
+            failure: done.err().map(|error| format!("{error:#}")),
             pessimism_percent: verdict.figures.pessimism_percent(),
             verdict,
-        }
-    }
-
-    /// A run that came to no end has kept no promise.
-    pub(crate) fn failed(peer: &Peer, scenario: Scenario, error: &anyhow::Error) -> Self {
-        Self {
-            server: peer.name(),
-            fault: scenario.fault(),
-            is_kept: false,
-            failure: Some(format!("{error:#}")),
-            pessimism_percent: 0.0,
-            verdict: Verdict::default(),
         }
     }
 
@@ -73,7 +62,12 @@ impl Row {
 
     fn cells(&self) -> [String; 10] {
         let it = self.verdict.figures;
-        let mut cells = [
+        let promise = match &self.failure {
+            Some(_) => "FAILED",
+            None if self.is_kept => "kept",
+            None => "BROKEN",
+        };
+        [
             self.server.to_owned(),
             self.fault.to_owned(),
             it.acked.to_string(),
@@ -83,15 +77,8 @@ impl Row {
             it.disordered.to_string(),
             format!("{} of {}", it.recovered, it.reconnects),
             format!("{:.2}", self.pessimism_percent),
-            if self.is_kept { "kept" } else { "BROKEN" }.to_owned(),
-        ];
-        if self.failure.is_some() {
-            cells.iter_mut().skip(2).for_each(|cell| "–".clone_into(cell));
-            if let Some(last) = cells.last_mut() {
-                "FAILED".clone_into(last);
-            }
-        }
-        cells
+            promise.to_owned(),
+        ]
     }
 }
 
@@ -160,7 +147,7 @@ mod tests {
             (Scenario::Slow, "slow0", false, true),
             (Scenario::Damage, "fast0", false, true),
         ] {
-            let row = Row::of(&peer, scenario, &lines(who, recovered));
+            let row = Row::of(&peer, scenario, &lines(who, recovered), Ok(()));
             assert_eq!(row.is_kept, kept, "{scenario:?} {who} {recovered}");
         }
     }
@@ -169,8 +156,8 @@ mod tests {
     fn the_table_has_a_row_per_fault_and_a_failure_is_one() {
         let peer = Peer::Node(PathBuf::new());
         let rows = [
-            Row::of(&peer, Scenario::Kill, &lines("a", false)),
-            Row::failed(&peer, Scenario::Slow, &anyhow::anyhow!("broken")),
+            Row::of(&peer, Scenario::Kill, &lines("a", false), Ok(())),
+            Row::of(&peer, Scenario::Slow, &[], Err(anyhow::anyhow!("broken"))),
         ];
         let text = text(&rows);
         assert_eq!(text.lines().count(), 4, "{text}");
