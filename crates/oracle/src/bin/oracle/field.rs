@@ -17,7 +17,7 @@ use crate::fast::FastClient;
 use crate::proxy::Proxy;
 use crate::publishers::{Desk, Publishers, ROOMS};
 use crate::random::Random;
-use crate::recorder::{FENCE, Recorder};
+use crate::recorder::{FENCE, Recorder, Seen};
 use crate::server::{Peer, Server, Setup};
 use crate::shapes::{self, Event};
 
@@ -127,7 +127,17 @@ impl Field {
     /// # Errors
     /// When somebody is not within the patience.
     pub(crate) async fn everybody_in(&self) -> Result<()> {
-        self.recorder.all("connected", PATIENCE, crate::recorder::Seen::is_settled).await
+        self.recorder.all("connected", PATIENCE, |_, it| it.is_settled()).await
+    }
+
+    /// Waits until a client has been cut, and has come back.
+    ///
+    /// # Errors
+    /// When that does not happen.
+    pub(crate) async fn was_cut_and_is_back(&self, client: &str) -> Result<()> {
+        let holds =
+            |name: &str, it: &Seen| name != client || (it.disconnects > 0 && it.is_settled());
+        self.recorder.all("cut and back", PATIENCE, holds).await
     }
 
     /// Lets some milliseconds pass.
@@ -145,13 +155,21 @@ impl Field {
     ///
     /// # Errors
     /// When no port is to be had.
-    pub(crate) async fn add_client(&mut self, name: &str, rooms: Vec<String>) -> Result<Proxy> {
-        let proxy = Proxy::start(self.random.fork()).await?;
+    pub(crate) async fn add_client(
+        &mut self,
+        name: &str,
+        rooms: Vec<String>,
+    ) -> Result<Arc<Proxy>> {
+        let proxy = Arc::new(Proxy::start(self.random.fork()).await?);
         let server = self.server.as_ref().context("the server does not run")?.address;
         proxy.change(|weather| weather.server = Some(server));
         let (_, wants) = mpsc::channel(1); // it stays where it is
         let client = FastClient::new(name, &proxy.url, 0, self.recorder.clone());
-        self.added.spawn(client.live(rooms, wants));
+        let carries = Arc::clone(&proxy);
+        self.added.spawn(async move {
+            let _carries = carries; // as long as the client lives
+            client.live(rooms, wants).await;
+        });
         Ok(proxy)
     }
 
@@ -266,7 +284,7 @@ impl Field {
     async fn fences(&self) {
         let patience = tokio::time::Instant::now() + PATIENCE;
         let everybody_has_one =
-            self.recorder.all("at the fence", PATIENCE, |it| it.is_settled() && it.has_fence);
+            self.recorder.all("at the fence", PATIENCE, |_, it| it.is_settled() && it.has_fence);
         tokio::pin!(everybody_has_one);
         for number in 0_u64.. {
             let rooms = ROOMS.map(str::to_owned).to_vec();

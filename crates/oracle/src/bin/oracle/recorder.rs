@@ -81,14 +81,14 @@ impl Recorder {
         &self,
         what: &str,
         patience: Duration,
-        holds: impl Fn(&Seen) -> bool,
+        holds: impl Fn(&str, &Seen) -> bool,
     ) -> Result<()> {
         let begin = Instant::now();
         loop {
             let clients = self.clients();
             let lacking: Vec<&str> = clients
                 .iter()
-                .filter(|(_, it)| !holds(it))
+                .filter(|(name, it)| !holds(name, it))
                 .map(|(name, _)| name.as_str())
                 .collect();
             if lacking.is_empty() {
