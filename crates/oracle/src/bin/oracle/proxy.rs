@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::random::Random;
@@ -17,6 +18,9 @@ const CHUNK_BYTES: usize = 4_096;
 
 /// The receive buffer towards the server, so that a client that stalls soon stalls the server too.
 const BUFFER_BYTES: u32 = 16_384;
+
+/// How long the server is left with a connection whose client has gone without a word.
+const HALF_OPEN: Duration = Duration::from_secs(3);
 
 /// How the network is.
 #[derive(Debug, Clone)]
@@ -39,8 +43,16 @@ pub(crate) struct Proxy {
     /// Where clients connect to.
     pub(crate) url: String,
     weather: watch::Sender<Weather>,
-    connections: Arc<Mutex<Vec<AbortHandle>>>,
+    connections: Arc<Mutex<Vec<Connection>>>,
     accepting: JoinHandle<()>,
+}
+
+/// A connection that is carried.
+#[derive(Debug)]
+struct Connection {
+    carrying: AbortHandle,
+    /// Cuts the client off and leaves the server in the belief that it is there.
+    half_open: Option<oneshot::Sender<()>>,
 }
 
 impl Proxy {
@@ -58,7 +70,7 @@ impl Proxy {
             delay: Duration::ZERO,
             max_bytes: 0,
         });
-        let connections = Arc::<Mutex<Vec<AbortHandle>>>::default();
+        let connections = Arc::<Mutex<Vec<Connection>>>::default();
         let (seen, all) = (weather.subscribe(), Arc::clone(&connections));
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -68,10 +80,12 @@ impl Proxy {
                     0 => u64::MAX,
                     max => random.below(max),
                 };
-                let carried = tokio::spawn(carry(client, server, seen.clone(), budget));
+                let (half_open, leaves) = oneshot::channel();
+                let line = Line { server, weather: seen.clone(), budget, leaves };
+                let carrying = tokio::spawn(line.carry(client)).abort_handle();
                 let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-                all.retain(|connection| !connection.is_finished());
-                all.push(carried.abort_handle());
+                all.retain(|connection| !connection.carrying.is_finished());
+                all.push(Connection { carrying, half_open: Some(half_open) });
             }
         });
         Ok(Self { url, weather, connections, accepting })
@@ -82,49 +96,75 @@ impl Proxy {
         self.weather.send_modify(change);
     }
 
-    /// Cuts each connection with a probability of one in `one_in`.
+    /// Cuts each connection with a probability of one in `one_in`. Of every second one the server
+    /// learns later, perhaps after its client is back.
     pub(crate) fn cut(&self, one_in: u64, random: &mut Random) {
-        let connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        for connection in connections.iter() {
-            if random.happens(one_in) {
-                connection.abort();
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        for connection in connections.iter_mut() {
+            if !random.happens(one_in) {
+                continue;
+            }
+            match connection.half_open.take_if(|_| random.happens(2)) {
+                // Its task may have ended meanwhile.
+                Some(half_open) => drop(half_open.send(())),
+                None => connection.carrying.abort(),
             }
         }
+    }
+
+    fn cut_all(&self) {
+        let connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        connections.iter().for_each(|connection| connection.carrying.abort());
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.accepting.abort();
-        self.cut(1, &mut Random::new(0));
+        self.cut_all();
     }
 }
 
-/// Carries one connection until both ends have closed, one has failed, or it is cut. Errors are the
-/// end, as they are between real networks.
-async fn carry(
-    client: TcpStream,
+/// One connection's way.
+struct Line {
     server: SocketAddr,
     weather: watch::Receiver<Weather>,
+    /// After how many bytes from the server it is cut.
     budget: u64,
-) -> std::io::Result<()> {
-    let socket = TcpSocket::new_v4()?;
-    socket.set_recv_buffer_size(BUFFER_BYTES)?;
-    let server = socket.connect(server).await?;
-    client.set_nodelay(true)?;
-    server.set_nodelay(true)?;
-    let (from_client, to_client) = client.into_split();
-    let (from_server, to_server) = server.into_split();
-    tokio::try_join!(
-        pump(from_client, to_server, weather.clone(), u64::MAX),
-        pump(from_server, to_client, weather, budget),
-    )?;
-    Ok(())
+    leaves: oneshot::Receiver<()>,
+}
+
+impl Line {
+    /// Carries until both ends have closed, one has failed, or it is cut. Errors are the end, as
+    /// they are between real networks.
+    async fn carry(self, client: TcpStream) -> std::io::Result<()> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(BUFFER_BYTES)?;
+        let server = socket.connect(self.server).await?;
+        client.set_nodelay(true)?;
+        server.set_nodelay(true)?;
+        let (mut from_client, mut to_client) = client.into_split();
+        let (mut from_server, mut to_server) = server.into_split();
+        let (up, down) = (self.weather.clone(), self.weather);
+        tokio::select! {
+            ended = async {
+                tokio::try_join!(
+                    pump(&mut from_client, &mut to_server, up, u64::MAX),
+                    pump(&mut from_server, &mut to_client, down, self.budget),
+                )
+            } => ended.map(drop),
+            Ok(()) = self.leaves => {
+                drop((from_client, to_client));
+                tokio::time::sleep(HALF_OPEN).await;
+                Ok(())
+            }
+        }
+    }
 }
 
 async fn pump(
-    mut from: tokio::net::tcp::OwnedReadHalf,
-    mut to: tokio::net::tcp::OwnedWriteHalf,
+    from: &mut OwnedReadHalf,
+    to: &mut OwnedWriteHalf,
     mut weather: watch::Receiver<Weather>,
     mut budget: u64,
 ) -> std::io::Result<()> {
@@ -196,6 +236,27 @@ mod tests {
         assert!(!says_back(&mut dial(&proxy).await).await);
         proxy.change(|weather| weather.is_refusing = false);
         assert!(says_back(&mut dial(&proxy).await).await);
+    }
+
+    #[tokio::test]
+    async fn a_client_may_be_gone_while_the_server_believes_it_is_there() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Proxy::start(Random::new(1)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        proxy.change(|weather| weather.server = Some(address));
+        let (mut outcomes, mut random) = ([0, 0], Random::new(7));
+        for _ in 0..20 {
+            let mut client = dial(&proxy).await;
+            client.write_all(b"here").await.unwrap();
+            let (mut server, _) = listener.accept().await.unwrap();
+            server.read_exact(&mut [0; 4]).await.unwrap();
+            proxy.cut(1, &mut random);
+            assert_eq!(client.read(&mut [0; 1]).await.unwrap_or(0), 0, "the client is cut off");
+            let wait = Duration::from_millis(50);
+            let noticed = tokio::time::timeout(wait, server.read(&mut [0; 1])).await.is_ok();
+            outcomes[usize::from(noticed)] += 1;
+        }
+        assert!(outcomes.iter().all(|count| *count > 0), "{outcomes:?}");
     }
 
     #[tokio::test]

@@ -113,7 +113,7 @@ impl Scenario {
                 Ok(())
             }
             Self::Drop => cut(&mut field, effort.duration).await,
-            Self::Jitter => jitter(&field, effort.duration).await,
+            Self::Jitter => jitter(&mut field, effort.duration).await,
             Self::Kill => kill(&mut field, effort.kills).await,
             Self::Drain => drain(&mut field, effort.duration).await,
             Self::Slow => slow(&mut field, effort.duration).await,
@@ -142,11 +142,11 @@ async fn cut(field: &mut Field, duration: Duration) -> Result<()> {
 }
 
 /// Away for 2 s, there for 1.5 s, over a slow line.
-async fn jitter(field: &Field, duration: Duration) -> Result<()> {
+async fn jitter(field: &mut Field, duration: Duration) -> Result<()> {
     for _ in 0..(millis(duration) / 3_500).max(2) {
         field.fault("the network is away");
         field.proxy.change(|weather| weather.is_refusing = true);
-        field.proxy.cut(1, &mut Random::new(0));
+        field.proxy.cut(1, &mut field.random);
         field.pass(2_000).await;
         field.fault("the network is slow");
         field.proxy.change(|weather| {

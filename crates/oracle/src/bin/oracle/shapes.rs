@@ -79,15 +79,17 @@ fn body(event: &Event) -> Value {
     }
 }
 
-/// What an answer means. A refusal says so: the log is full (507), or refuses for now (503).
+/// What an answer means. A refusal says so: the log is full (507), or refuses for now (503), unless
+/// its code says that this is not certain.
 fn meaning(status: u16, body: &[u8]) -> Published {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let is_uncertain = body.pointer("/error/code") == Some(&json!("LOG_UNCERTAIN"));
     match status {
         200..300 => {
-            let body: Value = serde_json::from_slice(body).unwrap_or_default();
             let position = body.get("position").and_then(Value::as_str);
             Published::Acked(position.map(str::to_owned))
         }
-        400..500 | 503 | 507 => Published::Refused,
+        400..500 | 503 | 507 if !is_uncertain => Published::Refused,
         _ => Published::Unknown,
     }
 }
@@ -137,7 +139,8 @@ mod tests {
             (200, r#"{"ok":true}"#, Published::Acked(None)),
             (200, r#"{"ok":true,"position":null}"#, Published::Acked(None)),
             (400, "", Published::Refused),
-            (503, "", Published::Refused),
+            (503, r#"{"ok":false,"error":{"code":"OVERLOADED"}}"#, Published::Refused),
+            (503, r#"{"ok":false,"error":{"code":"LOG_UNCERTAIN"}}"#, Published::Unknown),
             (507, "", Published::Refused),
             (500, "", Published::Unknown),
             (502, "", Published::Unknown),
