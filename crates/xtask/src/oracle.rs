@@ -15,8 +15,8 @@ pub(crate) struct Options {
     /// Judge the Node.js reference server instead of ours.
     #[arg(long, value_parser = ["node"])]
     peer: Option<String>,
-    /// Only this scenario: clean, drop, jitter, kill, drain, slow, disk-full or damage. May be
-    /// given several times.
+    /// Only this scenario: clean, drop, jitter, kill, drain, slow, disk-full, full-kill or
+    /// damage. May be given several times.
     #[arg(long)]
     scenario: Vec<String>,
     /// What the random numbers begin with.

@@ -11,8 +11,9 @@ use crate::random::Random;
 /// The most bytes that are torn off an end.
 const MAX_TORN: u64 = 20_000;
 
-/// Files of the data directory that are not the log's.
-const FOREIGN: [&str; 1] = ["api_key"];
+/// What is in the names of files that are not the log's, or not any more: a repair keeps what it
+/// found.
+const FOREIGN: [&str; 2] = ["api_key", ".damaged-"];
 
 /// Damages one file below a folder: flips a bit, or tears its end off. Answers what it did.
 ///
@@ -43,9 +44,11 @@ fn files(folder: &Path) -> Result<Vec<(PathBuf, u64)>> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let (path, about) = (entry.path(), entry.metadata()?);
+        let name = entry.file_name();
+        let is_foreign = FOREIGN.iter().any(|part| name.to_string_lossy().contains(part));
         if about.is_dir() {
             found.extend(files(&path)?);
-        } else if about.len() > 0 && !FOREIGN.iter().any(|name| path.ends_with(name)) {
+        } else if about.len() > 0 && !is_foreign {
             found.push((path, about.len()));
         }
     }
@@ -58,15 +61,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_file_is_damaged_and_the_key_is_not() {
+    fn one_file_of_the_log_is_damaged_and_nothing_else() {
         for seed in 0..50 {
             let folder = tempfile::tempdir().unwrap();
             fs::create_dir(folder.path().join("log")).unwrap();
             let (log, key) = (folder.path().join("log/events"), folder.path().join("api_key"));
+            let old = folder.path().join("log/events.damaged-1");
             fs::write(&log, [7; 100]).unwrap();
             fs::write(&key, "key").unwrap();
+            fs::write(&old, "old").unwrap();
             let what = anything(folder.path(), &mut Random::new(seed)).unwrap();
             assert_eq!(fs::read(&key).unwrap(), b"key");
+            assert_eq!(fs::read(&old).unwrap(), b"old");
             let left = fs::read(&log).unwrap();
             let flipped: u32 = left.iter().map(|byte| (byte ^ 7).count_ones()).sum();
             assert_eq!(flipped + u32::from(left.len() < 100), 1, "{what}");

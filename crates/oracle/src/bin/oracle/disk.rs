@@ -29,11 +29,6 @@ impl Disk {
         Ok(Self { folder })
     }
 
-    /// Whether this process may have one.
-    pub(crate) fn is_permitted() -> bool {
-        Self::new().is_ok()
-    }
-
     /// Where it is.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()

@@ -151,6 +151,14 @@ impl Field {
         self.pass(millis).await;
     }
 
+    /// From here on nobody joins or leaves.
+    pub(crate) async fn stop_stirring(&mut self) {
+        if let Some(stirring) = self.stirring.take() {
+            stirring.abort();
+            let _ = stirring.await; // ended, and with it its hold on the clients
+        }
+    }
+
     /// Adds a client of ours behind a proxy of its own.
     ///
     /// # Errors
@@ -181,6 +189,14 @@ impl Field {
     /// Whether the server is ours, which promises more.
     pub(crate) fn is_ours(&self) -> bool {
         self.setup.peer.has_log()
+    }
+
+    /// Limits the size of each file that the server writes, or lifts the limit.
+    ///
+    /// # Errors
+    /// When the server does not run.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) -> Result<()> {
+        self.server.as_ref().context("the server does not run")?.limit_files(bytes)
     }
 
     /// Damages the files of the log.
@@ -261,10 +277,7 @@ impl Field {
     /// When the log cannot be read. That somebody does not come back is for the judge.
     pub(crate) async fn finish(mut self) -> Result<Vec<Line>> {
         self.recorder.write(RUN, What::Healed);
-        if let Some(stirring) = self.stirring.take() {
-            stirring.abort();
-            let _ = stirring.await; // ended, and with it its hold on the clients
-        }
+        self.stop_stirring().await;
         if let Some(publishers) = self.publishers.take() {
             publishers.stop().await;
         }

@@ -28,6 +28,8 @@ pub(crate) enum Scenario {
     Slow,
     /// The disk is full for a while.
     DiskFull,
+    /// The server is killed while the disk is full and clients go on to join and leave.
+    FullKill,
     /// Bytes of the log's files are flipped or cut off while the server is down.
     Damage,
 }
@@ -39,6 +41,8 @@ pub(crate) struct Effort {
     pub(crate) duration: Duration,
     /// How often the server is killed.
     pub(crate) kills: u32,
+    /// Whether a disk may be mounted.
+    pub(crate) mounts: bool,
 }
 
 /// The client that stops reading.
@@ -49,7 +53,7 @@ const LARGE_BYTES: usize = 16_384;
 
 impl Scenario {
     /// All, in the order in which they are run.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Clean,
         Self::Drop,
         Self::Jitter,
@@ -57,6 +61,7 @@ impl Scenario {
         Self::Drain,
         Self::Slow,
         Self::DiskFull,
+        Self::FullKill,
         Self::Damage,
     ];
 
@@ -70,13 +75,14 @@ impl Scenario {
             Self::Drain => "SIGTERM and restart",
             Self::Slow => "a client stops reading",
             Self::DiskFull => "disk full",
+            Self::FullKill => "disk full, then kill -9",
             Self::Damage => "log bytes flipped and cut",
         }
     }
 
     /// Whether it can be done to this server.
     pub(crate) fn fits(self, peer: &Peer) -> bool {
-        peer.has_log() || !matches!(self, Self::DiskFull | Self::Damage)
+        peer.has_log() || !matches!(self, Self::DiskFull | Self::FullKill | Self::Damage)
     }
 
     /// Who may be told that something is missing, and no promise is broken.
@@ -84,8 +90,8 @@ impl Scenario {
         match self {
             // It was away for longer than is kept for one client.
             Self::Slow => client == SLOW,
-            // What the disk has lost, nobody can give back: the clients are told.
-            Self::Damage => true,
+            // What the disk has lost or never got, nobody can give back: the clients are told.
+            Self::FullKill | Self::Damage => true,
             _ => false,
         }
     }
@@ -104,7 +110,9 @@ impl Scenario {
             plan.padding = LARGE_BYTES;
             plan.flags.extend(["--outbox-bytes", "256KiB"].map(str::to_owned));
         }
-        let disk = if self == Self::DiskFull { Some(Disk::new()?) } else { None };
+        // Mounting takes root. Without, the server's files are limited in size instead.
+        let needs_disk = matches!(self, Self::DiskFull | Self::FullKill);
+        let disk = if needs_disk && effort.mounts { Disk::new().ok() } else { None };
         plan.data = disk.as_ref().map(|disk| disk.folder().to_owned());
         let mut field = Field::start(plan, random).await?;
         let done = match self {
@@ -117,7 +125,8 @@ impl Scenario {
             Self::Kill => kill(&mut field, effort.kills).await,
             Self::Drain => drain(&mut field, effort.duration).await,
             Self::Slow => slow(&mut field, effort.duration).await,
-            Self::DiskFull => full(&field, disk.as_ref(), effort.duration).await,
+            Self::DiskFull => full(&mut field, disk.as_ref(), effort.duration).await,
+            Self::FullKill => full_kill(&mut field, disk.as_ref(), effort.duration).await,
             Self::Damage => damage(&mut field, effort.duration).await,
         };
         Ok((field.finish().await?, done))
@@ -197,17 +206,41 @@ async fn slow(field: &mut Field, duration: Duration) -> Result<()> {
     Ok(())
 }
 
-async fn full(field: &Field, disk: Option<&Disk>, duration: Duration) -> Result<()> {
-    let Some(disk) = disk else { return Ok(()) };
-    field.fault("the disk is full");
+async fn full(field: &mut Field, disk: Option<&Disk>, duration: Duration) -> Result<()> {
+    // Who joins or leaves now cannot be promised to find it so after a crash.
+    field.stop_stirring().await;
     let before = field.recorder.refused();
-    disk.fill()?;
-    field.pass(millis(duration) / 2).await;
-    ensure!(field.recorder.refused() > before, "the disk is full, and nothing was refused");
-    disk.free()?;
-    field.fault("the disk has space again");
+    fill(field, disk)?;
+    field.pass(millis(duration) / 4).await;
+    field.proxy.cut(2, &mut field.random); // what was recorded before is still there for them
+    field.pass(millis(duration) / 4).await;
+    let refused = field.recorder.refused() - before;
+    ensure!(refused > 0, "the disk is full, and nothing was refused");
+    free(field, disk)?;
     field.pass(millis(duration) / 4).await;
     Ok(())
+}
+
+async fn full_kill(field: &mut Field, disk: Option<&Disk>, duration: Duration) -> Result<()> {
+    fill(field, disk)?;
+    field.pass(millis(duration) / 2).await;
+    field.kill_server().await?;
+    if let Some(disk) = disk {
+        disk.free()?;
+    }
+    field.start_server().await?;
+    field.pass(millis(duration) / 4).await;
+    Ok(())
+}
+
+fn fill(field: &Field, disk: Option<&Disk>) -> Result<()> {
+    field.fault(if disk.is_some() { "the disk is full" } else { "no file may grow" });
+    disk.map_or_else(|| field.limit_files(Some(1)), Disk::fill)
+}
+
+fn free(field: &Field, disk: Option<&Disk>) -> Result<()> {
+    field.fault("the disk has space again");
+    disk.map_or_else(|| field.limit_files(None), Disk::free)
 }
 
 /// The server is stopped in either way; then a file of its log is damaged, or its end is torn off.

@@ -1,13 +1,13 @@
 //! The server under test: a process that is started, asked to stop, and killed.
 
-use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use tokio::fs::File;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -72,7 +72,10 @@ impl Setup {
         let [interval, timeout] = PING_MS;
         match &self.peer {
             Peer::Fanfare(program) => {
-                let mut command = Command::new(program);
+                // With files limited in size, a write beyond is to fail and not to kill: whoever
+                // ignores the signal hands that on to what it becomes.
+                let mut command = Command::new("sh");
+                command.args(["-c", r#"trap '' XFSZ; exec "$0" "$@""#]).arg(program);
                 command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&self.data);
                 command.args(["--ping-interval", &format!("{interval}ms")]);
                 command.args(["--ping-timeout", &format!("{timeout}ms")]);
@@ -106,15 +109,18 @@ impl Setup {
     /// # Errors
     /// When it ends or says nothing in time.
     pub(crate) async fn start(&self) -> Result<Server> {
-        let errors = File::options().create(true).append(true).open(&self.log)?;
         let mut command = self.command();
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(errors)
+            .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {}", self.peer.name()))?;
+        // Written by us: a full disk, or a limit on files, is not to be met there.
+        let mut errors = child.stderr.take().context("no error output")?;
+        let mut log = File::options().create(true).append(true).open(&self.log).await?;
+        tokio::spawn(async move { tokio::io::copy(&mut errors, &mut log).await });
         let mut lines = BufReader::new(child.stdout.take().context("no output")?).lines();
         let listening = async {
             while let Some(line) = lines.next_line().await? {
@@ -148,13 +154,27 @@ impl Server {
     /// When it does not end.
     pub(crate) async fn stop(mut self) -> Result<(ExitStatus, Duration)> {
         let begin = Instant::now();
-        let id = self.child.id().context("it has ended by itself")?;
-        let pid = Pid::from_raw(i32::try_from(id)?).context("no process")?;
-        kill_process(pid, Signal::TERM)?;
+        kill_process(self.pid()?, Signal::TERM)?;
         let status = tokio::time::timeout(STOP_PATIENCE, self.child.wait())
             .await
             .with_context(|| format!("it did not end within {STOP_PATIENCE:?} after SIGTERM"))??;
         Ok((status, begin.elapsed()))
+    }
+
+    /// Limits the size of each file it writes, or lifts the limit: what a full disk is, as far as
+    /// it can tell.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) -> Result<()> {
+        let limit = Rlimit { current: bytes, maximum: None };
+        prlimit(Some(self.pid()?), Resource::Fsize, limit)?;
+        Ok(())
+    }
+
+    fn pid(&self) -> Result<Pid> {
+        let id = self.child.id().context("it has ended by itself")?;
+        Pid::from_raw(i32::try_from(id)?).context("no process")
     }
 
     /// How it ended, if it has by itself.
