@@ -1,5 +1,7 @@
 //! The table: one row per fault, what was promised beside what was seen.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use fanfare_oracle::{Figures, Line, Verdict};
 use serde::Serialize;
@@ -10,6 +12,9 @@ use crate::server::Peer;
 
 /// The most pessimism that keeps the promise, in percent of the reconnects.
 const MAX_PESSIMISM: f64 = 1.0;
+
+/// How many witnesses of each check are printed.
+const TOLD_WITNESSES: usize = 5;
 
 /// One fault.
 #[derive(Debug, Serialize)]
@@ -55,9 +60,14 @@ impl Row {
         }
     }
 
-    /// What was found, as sentences.
+    /// What was found, as sentences, the first of each check. The file has more.
     pub(crate) fn witnesses(&self) -> impl Iterator<Item = String> {
-        self.verdict.witnesses.iter().map(ToString::to_string)
+        let mut told = BTreeMap::new();
+        self.verdict.witnesses.iter().filter_map(move |witness| {
+            let count = told.entry(witness.check).or_insert(0);
+            *count += 1;
+            (*count <= TOLD_WITNESSES).then(|| witness.to_string())
+        })
     }
 
     fn cells(&self) -> [String; 10] {
