@@ -38,7 +38,7 @@ pub struct Replayed {
 impl Socket {
     /// Begins after a position, which the client has seen everything up to: when the socket
     /// connects, everything that was sent since to its rooms, to everyone, and to nobody it is
-    /// excepted from, is sent to it before the answer to its CONNECT, each with its offset.
+    /// excepted from, is sent to it behind the answer to its CONNECT, each with its offset.
     ///
     /// If that cannot be told whole, because of another epoch, because something is no longer kept
     /// or because there is too much ([`RecoverySettings`](crate::RecoverySettings)), nothing of it
@@ -52,7 +52,7 @@ impl Socket {
         self.push(Op::run(move |shard| shard.begin_from(key, position)));
     }
 
-    /// Joins rooms, and asks for a part of their past: it is sent before the answer to the client's
+    /// Joins rooms, and asks for a part of their past: it is sent behind the answer to the client's
     /// CONNECT, like that of [`begin_from`](Self::begin_from), which wins over this.
     ///
     /// To be called in a middleware. Once the socket is connected nothing of the past can be sent:

@@ -60,7 +60,7 @@ impl Shard {
         }
     }
 
-    /// Connects a new socket, with what it wants of the past before the answer to its CONNECT. Says
+    /// Connects a new socket, with what it wants of the past behind the answer to its CONNECT. Says
     /// whether it was still there.
     pub(super) async fn connect_new(self: &Rc<Self>, socket: &Socket) -> bool {
         self.catch_up();

@@ -232,8 +232,8 @@ impl Shard {
                 slot.journal = Some(Box::new(journal));
             }
         }
-        state.replay(socket.namespace(), session_key, missed);
         self.answer_connected(state, socket, pid.as_deref());
+        state.replay(socket.namespace(), session_key, missed);
         drop(guard);
         self.wake();
         true

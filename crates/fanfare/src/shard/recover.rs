@@ -191,11 +191,15 @@ impl Shard {
         Ok(())
     }
 
-    /// Queues what was missed, and the answer to CONNECT behind it.
+    /// Queues the answer to CONNECT, and what was missed behind it.
+    ///
+    /// Node sends it the other way round. But clients keep what comes before the answer, also when
+    /// the connection is lost before the answer comes; sent once more to the next connection, it
+    /// would reach the application twice.
     fn replay(&self, socket: &Socket, missed: &[Arc<Entry>], pid: &str) {
         let mut state = self.state.borrow_mut();
-        state.replay(socket.namespace(), socket.session_key(), missed);
         self.answer_connected(&mut state, socket, Some(pid));
+        state.replay(socket.namespace(), socket.session_key(), missed);
         drop(state);
         Counters::add(&self.io.inner().counters.events_replayed, missed.len() as u64);
         self.wake();

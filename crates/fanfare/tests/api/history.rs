@@ -6,7 +6,8 @@ use fanfare::eventlog::{
     self, Epoch, EventLog, MemoryLog, Position, Retention, SqliteLog, SqliteSettings,
 };
 use fanfare::{
-    EventName, Gap, History, HistoryError, HistoryQuery, MAX_HISTORY_EVENTS, RecordedEvent, Recording,
+    EventName, Gap, History, HistoryError, HistoryQuery, MAX_HISTORY_EVENTS, RecordedEvent,
+    Recording,
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -116,17 +116,17 @@ async fn everything_since_a_position() {
 }
 
 #[tokio::test]
-async fn the_past_comes_before_the_answer() {
+async fn the_past_comes_right_behind_the_answer() {
     let site = site();
     let from = publish(&site, "a", 0).await;
     publish(&site, "a", 1).await;
     let options = Options::default().query("rooms", "a").query("from", &from.to_string());
     let mut engine = testkit::EngineConnection::connect(&site.url, &options).await.unwrap();
     engine.send_raw("40").await.unwrap();
-    let event = packet(&mut engine).await;
-    assert!(event.starts_with(r#"42["event",1,""#), "{event}");
     let answer = packet(&mut engine).await;
     assert!(answer.starts_with(r#"40{"sid":""#), "{answer}");
+    let event = packet(&mut engine).await;
+    assert!(event.starts_with(r#"42["event",1,""#), "{event}");
     drop(engine);
     site.end().await;
 }
