@@ -121,7 +121,8 @@ impl Shard {
             return Ok(Vec::new()); // nothing is asked for
         }
         let after = Position { sequence: first, ..past.head };
-        let missed = self.missed(recorder, &past.session, after, limits).await?;
+        let mut missed = self.missed(recorder, &past.session, after, limits).await?;
+        missed.retain(|entry| !entry.record.except.iter().any(|name| past.is_in(name)));
         Counters::add(&self.io.inner().counters.events_replayed, missed.len() as u64);
         Ok(missed)
     }
@@ -248,6 +249,12 @@ impl Past {
 
     fn begin_at(&mut self, position: Position) {
         self.session.start = position;
+    }
+
+    /// Whether the socket is in a room, by now.
+    fn is_in(&self, name: &Arc<str>) -> bool {
+        let Session { socket, rooms, .. } = &self.session;
+        socket == name || rooms.iter().any(|room| room.name == *name)
     }
 
     fn add(&mut self, room: &Room, since: u64) {
