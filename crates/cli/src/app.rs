@@ -17,6 +17,7 @@ use crate::api_key::KeyDigest;
 use crate::bundle::{self, ClientBundle};
 use crate::history::{self, Histories};
 use crate::publish::{self, Publisher};
+use crate::replay::{self, Replays};
 use crate::settings::Settings;
 use crate::{event_log, room_events};
 
@@ -30,7 +31,7 @@ const STATS_PATH: &str = "/v1/stats";
 ///
 /// # Errors
 ///
-/// A namespace's name that the library does not take.
+/// A namespace's name, or a pattern of rooms, that the library does not take.
 pub(crate) fn router(
     io: &Io,
     settings: &Settings,
@@ -43,9 +44,11 @@ pub(crate) fn router(
         max_body_bytes: usize::try_from(settings.max_payload.0).unwrap_or(usize::MAX),
         body_timeout: settings.http.body_timeout.0,
     };
+    let replays = Replays::of(settings)?;
     for name in &settings.namespaces {
         let namespace = io.of(name)?;
-        room_events::serve(&namespace);
+        replay::serve(&namespace, &replays);
+        room_events::serve(&namespace, &replays);
         history::serve(&namespace);
         publisher.namespaces.insert(name.clone(), namespace);
     }

@@ -14,6 +14,7 @@ mod library;
 mod log_command;
 mod logs;
 mod publish;
+mod replay;
 mod room_events;
 mod rooms;
 mod serve;

@@ -2,54 +2,103 @@
 
 use std::time::SystemTime;
 
-use fanfare::{Ack, Args, JoinError, Namespace, Socket};
+use fanfare::{
+    Ack, Args, Gap, JoinError, MAX_HISTORY_EVENTS, Namespace, Replay, Replayed, RoomNameError,
+    Socket,
+};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::access::Caller;
 use crate::answer::Refusal;
+use crate::history::{Event, POSITION_FORM, position};
+use crate::replay::Replays;
 
 /// Lets the clients of a namespace join and leave rooms.
-pub(crate) fn serve(namespace: &Namespace) {
+pub(crate) fn serve(namespace: &Namespace, replays: &Replays) {
+    let replays = replays.clone();
+    let join = move |socket, args, ack| join(socket, args, ack, replays.clone());
     namespace.on("room:join", join).on("room:leave", leave);
 }
 
-async fn join(socket: Socket, args: Args, ack: Ack) {
-    let answer = match wanted(&args) {
-        Ok(room) => join_room(&socket, &room).await.map(|()| room),
+async fn join(socket: Socket, args: Args, ack: Ack, replays: Replays) {
+    let wanted = wanted(&args).and_then(|(room, fields)| Ok((replay(&fields)?, room)));
+    let answer = match wanted {
+        Ok((asked, room)) => {
+            let own = || replays.of_room(socket.namespace().name(), &room);
+            // Without an ack there is nothing to give it in.
+            let replay = asked.or_else(own).filter(|_| ack.is_wanted());
+            join_room(&socket, room, replay).await
+        }
         Err(refusal) => Err(refusal),
     };
     send(ack, answer);
 }
 
 async fn leave(socket: Socket, args: Args, ack: Ack) {
-    let answer = wanted(&args).and_then(|room| match socket.leave(&room) {
-        Ok(()) => Ok(room),
-        Err(error) => Err(Refusal::new("INVALID_ROOM", error.to_string())),
+    let answer = wanted(&args).and_then(|(room, _)| match socket.leave(&room) {
+        Ok(()) => Ok(Done::without_past(room)),
+        Err(error) => Err(invalid(&error)),
     });
     send(ack, answer);
 }
 
-/// The room that is asked for, if clients may ask for it.
-fn wanted(args: &Args) -> Result<String, Refusal> {
-    // Further fields are the application's own.
+/// The room that is asked for, if clients may ask for it, and the other fields.
+fn wanted(args: &Args) -> Result<(String, Map<String, Value>), Refusal> {
     let given = args.parse::<(Map<String, Value>,)>().ok();
-    let room = given.and_then(|(mut fields,)| fields.remove("roomId"));
-    let Some(Value::String(room)) = room else {
+    let given = given.and_then(|(mut fields,)| Some((fields.remove("roomId")?, fields)));
+    let Some((Value::String(room), fields)) = given else {
         let message = "The argument is not an object with a room; expected {roomId: <name>}.";
         let refusal = Refusal::new("INVALID_ROOM", message);
         return Err(refusal.with(json!({ "field": "roomId", "expected": "{roomId: <name>}" })));
     };
     Caller::Client.may_read(&room).map_err(|denied| denied.refusal("roomId"))?;
-    Ok(room)
+    Ok((room, fields))
 }
 
-async fn join_room(socket: &Socket, room: &str) -> Result<(), Refusal> {
-    let joined = match socket.join(room) {
-        Ok(joining) => joining.await,
-        Err(error) => return Err(Refusal::new("INVALID_ROOM", error.to_string())),
+/// What of the past is asked for: `after` or `last`. Further fields are the application's own.
+fn replay(fields: &Map<String, Value>) -> Result<Option<Replay>, Refusal> {
+    let refused = |field: &str, expected: String| {
+        let message = format!("`{field}` is not what it should be; expected {expected}.");
+        Err(Refusal::new("INVALID_REQUEST", message)
+            .with(json!({ "field": field, "expected": expected })))
     };
-    joined.map_err(|error| match error {
+    match (fields.get("after"), fields.get("last")) {
+        (None, None) => Ok(None),
+        (Some(Value::String(text)), None) => Ok(Some(Replay::After(position("after", text)?))),
+        (Some(_), None) => refused("after", POSITION_FORM.to_owned()),
+        (None, Some(count)) => {
+            let count = count.as_u64().and_then(|count| usize::try_from(count).ok());
+            match count.filter(|count| *count <= MAX_HISTORY_EVENTS) {
+                Some(count) => Ok(Some(Replay::Last(count))),
+                None => refused("last", format!("a whole number from 0 to {MAX_HISTORY_EVENTS}")),
+            }
+        }
+        (Some(_), Some(_)) => refused("last", "either `after` or `last`".to_owned()),
+    }
+}
+
+async fn join_room(socket: &Socket, room: String, replay: Option<Replay>) -> Result<Done, Refusal> {
+    let joined = match replay {
+        None => match socket.join(room.clone()) {
+            Ok(joining) => joining.await.map(|()| Done::without_past(room)),
+            Err(error) => return Err(invalid(&error)),
+        },
+        Some(replay) => match socket.join_with_history(room.clone(), replay) {
+            Ok(joining) => joining.await.map(|replayed| Done::with_past(room, &replayed)),
+            Err(error) => return Err(invalid(&error)),
+        },
+    };
+    joined.map_err(|error| not_joined(socket, &error))
+}
+
+fn invalid(error: &RoomNameError) -> Refusal {
+    Refusal::new("INVALID_ROOM", error.to_string())
+}
+
+/// What is said to a client that could not join although it may.
+pub(crate) fn not_joined(socket: &Socket, error: &JoinError) -> Refusal {
+    match error {
         JoinError::TooManyRooms { .. } => {
             let max = socket.io().settings().max_rooms;
             Refusal::new("TOO_MANY_ROOMS", "The socket is in as many rooms as it may be.")
@@ -57,12 +106,16 @@ async fn join_room(socket: &Socket, room: &str) -> Result<(), Refusal> {
         }
         // The socket went away meanwhile: nobody will read this.
         error => Refusal::new("NOT_JOINED", error.to_string()),
-    })
+    }
 }
 
-fn send(ack: Ack, answer: Result<String, Refusal>) {
+fn send(ack: Ack, answer: Result<Done, Refusal>) {
     match answer {
-        Ok(room) => ack.send((Done { ok: true, room },)),
+        Ok(done) => match Args::of(&(&done,)) {
+            Ok(args) => ack.send(args),
+            // An event may be nested too deeply to be nested in an ack.
+            Err(_) => ack.send((done.without_events(),)),
+        },
         Err(refusal) => {
             tracing::debug!(code = refusal.code, "a client may not join or leave a room");
             ack.send((refusal.answer(SystemTime::now()),));
@@ -75,6 +128,37 @@ fn send(ack: Ack, answer: Result<String, Refusal>) {
 struct Done {
     ok: bool,
     room: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events: Option<Vec<Event>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reset: Option<Reset>,
+}
+
+/// Why the past that was asked for is not there.
+#[derive(Debug, Serialize)]
+struct Reset {
+    reason: &'static str,
+    head: Option<String>,
+}
+
+impl Done {
+    fn without_past(room: String) -> Self {
+        Done { ok: true, room, events: None, head: None, reset: None }
+    }
+
+    fn with_past(room: String, past: &Replayed) -> Self {
+        let head = past.head.map(|head| head.to_string());
+        let reset = past.gap.map(|gap| Reset { reason: gap.as_str(), head: head.clone() });
+        let events = past.events.iter().map(Event::of).collect();
+        Done { events: Some(events), head, reset, ..Done::without_past(room) }
+    }
+
+    fn without_events(self) -> Self {
+        let reset = Reset { reason: Gap::TooMuch.as_str(), head: self.head.clone() };
+        Done { events: Some(Vec::new()), reset: Some(reset), ..self }
+    }
 }
 
 #[cfg(test)]
@@ -101,8 +185,34 @@ mod tests {
             (r#"[{"roomId":"PWuJ1IT4M4LrwHUgAAAA"}]"#, Err("ROOM_NOT_JOINABLE")),
         ] {
             let parsed = Args::from_json(args, Vec::new()).unwrap();
-            let result = wanted(&parsed).map_err(|refusal| refusal.code);
+            let result = wanted(&parsed).map(|(room, _)| room).map_err(|refusal| refusal.code);
             assert_eq!(result, expected.map(str::to_owned), "{args}");
+        }
+    }
+
+    #[test]
+    fn the_past_is_asked_for_by_a_position_or_a_number() {
+        let a = "AAAAAAAAAAA.B";
+        let at = Replay::After(a.parse().unwrap());
+        for (fields, expected) in [
+            (json!({}), Ok(None)),
+            (json!({ "as": "guest" }), Ok(None)),
+            (json!({ "after": a }), Ok(Some(at))),
+            (json!({ "last": 0 }), Ok(Some(Replay::Last(0)))),
+            (json!({ "last": 1000 }), Ok(Some(Replay::Last(1000)))),
+            (json!({ "last": 1001 }), Err("last")),
+            (json!({ "last": -1 }), Err("last")),
+            (json!({ "last": 1.5 }), Err("last")),
+            (json!({ "last": "5" }), Err("last")),
+            (json!({ "last": null }), Err("last")),
+            (json!({ "after": 5 }), Err("after")),
+            (json!({ "after": "" }), Err("after")),
+            (json!({ "after": "AAAAAAAAAAA.AB" }), Err("after")),
+            (json!({ "after": a, "last": 5 }), Err("last")),
+        ] {
+            let result = replay(fields.as_object().unwrap());
+            let result = result.map_err(|it| it.details["field"].as_str().unwrap().to_owned());
+            assert_eq!(result, expected.map_err(str::to_owned), "{fields}");
         }
     }
 }

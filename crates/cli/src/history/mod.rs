@@ -26,6 +26,8 @@ use crate::api_key::KeyDigest;
 use crate::cors;
 use crate::rooms::ROOM_FORM;
 
+pub(crate) use self::page::Event;
+pub(crate) use self::question::{POSITION_FORM, position};
 pub(crate) use self::socket::serve;
 
 /// The path of the endpoint.

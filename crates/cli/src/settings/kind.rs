@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use figment::value::Value;
 
+use crate::settings::replay::RoomReplay;
 use crate::settings::units::{DURATION_FORM, SIZE_FORM, Size, Span, UnitError};
 
 /// The longest text a setting may have, in bytes: far above any path or key in use.
@@ -55,6 +56,8 @@ pub(crate) enum Item {
     Namespace,
     /// A pattern of rooms: `chat:*`, `/game#cursor:*`.
     Rooms,
+    /// A pattern of rooms and a number of events: `chat:*=20`.
+    Replay,
 }
 
 /// The kind of a setting's value.
@@ -197,6 +200,10 @@ impl Item {
             }
             Self::Namespace => "a list of namespaces such as / or /chat".to_owned(),
             Self::Rooms => "a list of rooms such as chat, chat:* or /game#cursor:*".to_owned(),
+            Self::Replay => format!(
+                "a list of rooms with a number of events from 1 to {}, such as chat:*=20",
+                fanfare::MAX_HISTORY_EVENTS
+            ),
         }
     }
 
@@ -205,6 +212,9 @@ impl Item {
             Self::Choice(words) => require(words.contains(&text), "is not one of the choices"),
             Self::Origin => require(text == "*" || is_origin(text), "is not an origin"),
             Self::Namespace => require(is_namespace(text), "is not a namespace"),
+            Self::Replay => {
+                text.parse::<RoomReplay>().map(drop).map_err(|fault| fault.to_string())
+            }
             Self::Rooms => {
                 text.parse::<fanfare::RoomPattern>().map(drop).map_err(|fault| fault.to_string())
             }

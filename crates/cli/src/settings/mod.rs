@@ -8,6 +8,7 @@ mod file;
 mod kind;
 mod load;
 mod problem;
+mod replay;
 mod secret;
 mod show;
 mod table;
@@ -22,6 +23,7 @@ use serde::Deserialize;
 pub(crate) use self::event_log::{EventLog, LogCheck, LogDurability, LogKind, OnDamage};
 pub(crate) use self::load::{Given, Inputs};
 pub(crate) use self::problem::Problems;
+pub(crate) use self::replay::{Replay, RoomReplay};
 pub(crate) use self::secret::Secret;
 pub(crate) use self::show::{as_json, as_markdown, as_toml};
 pub(crate) use self::table::Setting;
@@ -130,6 +132,8 @@ table::settings! {
         event_log: EventLog;
         + /// Who gets their session back.
         recovery: Recovery;
+        + /// What rooms give to those who join.
+        replay: Replay;
     }
 }
 
@@ -359,6 +363,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
         Log::TABLE,
         EventLog::TABLE,
         Recovery::TABLE,
+        Replay::TABLE,
     ];
     parts.into_iter().flatten()
 }
