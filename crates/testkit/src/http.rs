@@ -170,6 +170,25 @@ impl Exchange {
         }
     }
 
+    /// Waits for the head of the response: without the body, which may never end. Nothing is taken
+    /// of what was read.
+    ///
+    /// # Errors
+    /// See [`Request::send`].
+    pub async fn head(&mut self) -> Result<Response, Error> {
+        loop {
+            if let Some((response, _)) = Response::parse(&self.input, true, false)? {
+                return Ok(response);
+            }
+            if self.input.len() > MAX_RESPONSE_BYTES {
+                return Err(Error::Protocol("the head of the response is too long".to_owned()));
+            }
+            if self.stream.read_buf(&mut self.input).await? == 0 {
+                return Err(Error::Closed(Closed::Eof));
+            }
+        }
+    }
+
     /// The stream and what was read beyond the response: after a 101.
     #[must_use]
     pub fn into_parts(self) -> (TcpStream, BytesMut) {

@@ -5,6 +5,7 @@
 //! - [`Client`]: events, acks, recovery; what an application sees.
 //! - [`EngineConnection`]: Engine.IO packets by hand, over WebSocket or polling, and the upgrade.
 //! - [`WebSocket`]: frames by hand.
+//! - [`EventStream`]: server-sent events.
 //! - [`http_get`], [`http_post`], [`Request`], [`http_raw`]: HTTP by hand.
 //!
 //! Everything that waits has a deadline. Nothing here is for production: answers are not verified
@@ -21,6 +22,7 @@ mod http;
 pub mod load;
 mod options;
 mod packet;
+mod sse;
 mod ws;
 
 pub use client::{Ack, Client, Event, MAX_WAITING_EVENTS};
@@ -30,4 +32,5 @@ pub use error::{Closed, Error};
 pub use http::{Exchange, MAX_RESPONSE_BYTES, Request, Response, http_get, http_post, http_raw};
 pub use options::{Options, Resume, Transport};
 pub use packet::{Packet, PacketKind};
+pub use sse::{EventStream, StreamEvent};
 pub use ws::{Message, WebSocket};
