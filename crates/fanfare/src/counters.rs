@@ -39,6 +39,12 @@ pub struct Counters {
     pub(crate) sessions_unjournalled: AtomicU64,
     /// How often something was in the log that had not been shown in its turn.
     pub(crate) log_gaps: AtomicU64,
+    /// Streams of server-sent events opened.
+    pub(crate) streams_opened: AtomicU64,
+    /// Streams ended.
+    streams_closed: AtomicU64,
+    /// Why streams ended.
+    streams_ended: Mutex<BTreeMap<&'static str, u64>>,
     /// Why clients that asked for their session got a new one.
     not_recovered: Mutex<BTreeMap<&'static str, u64>>,
     /// Why clients did not get what they asked for of the past.
@@ -87,6 +93,12 @@ pub struct Counts {
     pub sessions_unjournalled: u64,
     /// How often something was in the log that had not been shown in its turn.
     pub log_gaps: u64,
+    /// Streams of server-sent events open now.
+    pub streams: u64,
+    /// Streams opened so far.
+    pub streams_opened: u64,
+    /// Streams ended, by reason.
+    pub streams_ended: BTreeMap<&'static str, u64>,
     /// Clients that asked for their session and got a new one, by reason.
     pub not_recovered: BTreeMap<&'static str, u64>,
     /// Clients that asked for a part of the past and did not get it, by reason.
@@ -126,6 +138,12 @@ impl Counters {
         count(&self.closed, reason);
     }
 
+    /// Counts a stream that ended.
+    pub(crate) fn stream_closed(&self, reason: &'static str) {
+        Self::add(&self.streams_closed, 1);
+        count(&self.streams_ended, reason);
+    }
+
     /// Counts the exact cause of a session's end.
     pub(crate) fn cause(&self, cause: &'static str) {
         count(&self.causes, cause);
@@ -156,6 +174,9 @@ impl Counters {
             sessions_expired: load(&self.sessions_expired),
             sessions_unjournalled: load(&self.sessions_unjournalled),
             log_gaps: load(&self.log_gaps),
+            streams: load(&self.streams_opened).saturating_sub(load(&self.streams_closed)),
+            streams_opened: load(&self.streams_opened),
+            streams_ended: copy(&self.streams_ended),
             not_recovered: copy(&self.not_recovered),
             not_replayed: copy(&self.not_replayed),
             rejected: copy(&self.rejected),

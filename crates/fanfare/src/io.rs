@@ -117,6 +117,9 @@ pub enum BuildError {
     /// A setting of the transport that cannot work.
     #[error(transparent)]
     Engine(#[from] engineio::SettingsError),
+    /// Streams that are written to all the time.
+    #[error("streams.heartbeat is 0: expected a time")]
+    NoHeartbeat,
     /// With no listener running nothing would ever be read.
     #[error("max_running_handlers is 0: expected at least 1")]
     NoHandlers,
@@ -149,6 +152,9 @@ impl Io {
         settings.engine.check()?;
         if settings.max_running_handlers == 0 {
             return Err(BuildError::NoHandlers);
+        }
+        if settings.streams.heartbeat.is_zero() {
+            return Err(BuildError::NoHeartbeat);
         }
         let path = settings.path.trim_end_matches('/');
         if !path.starts_with('/') || path.contains(['?', '#', '{', '}', '*']) {
@@ -388,6 +394,11 @@ impl Io {
     ) -> Option<Namespace> {
         let core = self.0.registry.enter(name, auth).await?;
         Some(Namespace::new(self.clone(), core))
+    }
+
+    /// Counts one more that is in the namespace, if it still exists.
+    pub(crate) fn stay(&self, core: &NamespaceCore) -> bool {
+        self.0.registry.stay(core)
     }
 
     /// A socket is no longer in the namespace, or never came in.

@@ -48,6 +48,7 @@ pub mod server;
 mod settings;
 mod shard;
 mod socket;
+mod sse;
 mod transport;
 mod waiting;
 
@@ -68,8 +69,9 @@ pub use recorder::{Log, Published, recorded_args};
 pub use recording::{MAX_PATTERN_BYTES, MAX_PATTERNS, PatternError, Recording, RoomPattern};
 pub use replay::{Replay, Replayed};
 pub use server::Server;
-pub use settings::{OutboxLimits, ReadRate, RecoverySettings, Settings};
+pub use settings::{OutboxLimits, ReadRate, RecoverySettings, Settings, StreamSettings};
 pub use socket::{Expired, RemoteSocket, Socket};
+pub use sse::{EventStream, StreamCut, StreamError, StreamOptions};
 pub use waiting::MAX_WAITING;
 
 pub use engineio;

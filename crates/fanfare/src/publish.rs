@@ -6,6 +6,7 @@ use crate::disconnect::DisconnectReason;
 use crate::emit::EmitError;
 use crate::namespace::NamespaceCore;
 use crate::recorder::{Published, Wish};
+use crate::sse::StreamEnd;
 use crate::shard::{Asked, Broadcasting, Op};
 use eventlog::{AppendError, Appended, Position};
 use hub::{Room, SocketId, Target};
@@ -151,11 +152,11 @@ impl Io {
                 self.gap();
             }
         }
-        if !broadcast.asks
-            && broadcast.core.recovers()
-            && let Some(text) = &shown.text
-        {
-            broadcast.packet.set_offset(text.clone());
+        if let Some(text) = &shown.text {
+            broadcast.packet.set_reached(text.clone());
+            if !broadcast.asks && broadcast.core.recovers() {
+                broadcast.packet.set_offset(text.clone());
+            }
         }
         let broadcast = Arc::new(broadcast);
         for index in self.shard_indices() {
@@ -176,7 +177,12 @@ impl Io {
         );
         Counters::add(&self.inner().counters.log_gaps, 1);
         // The future need not be awaited.
-        drop(self.run_on_all(|| |shard| shard.cut_recoverable(DisconnectReason::LogGap)));
+        drop(self.run_on_all(|| {
+            |shard| {
+                shard.cut_recoverable(DisconnectReason::LogGap);
+                shard.end_streams(StreamEnd::LogGap);
+            }
+        }));
     }
 
     /// Looks whether the log is ahead of what is shown, though nothing is on its way: so it is

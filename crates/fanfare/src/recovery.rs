@@ -37,6 +37,9 @@ pub(crate) enum NotRecovered {
     /// The log could not be read or written.
     #[error("recovery_log_failed")]
     Log,
+    /// Nothing is recorded.
+    #[error("recovery_no_log")]
+    NoLog,
 }
 
 impl NotRecovered {
@@ -53,7 +56,15 @@ impl NotRecovered {
             Self::Room => "recovery_room_refused",
             Self::Overtaken => "recovery_overtaken",
             Self::Log => "recovery_log_failed",
+            Self::NoLog => "recovery_no_log",
         }
+    }
+}
+
+impl NotRecovered {
+    /// What a stream's client is told.
+    pub(crate) fn word(self) -> &'static str {
+        self.name().trim_start_matches("recovery_")
     }
 }
 

@@ -155,6 +155,19 @@ impl Registry {
         entry.core.clone()
     }
 
+    /// Counts one more that is in the namespace, if it still exists, until
+    /// [`left`](Self::left) is called.
+    pub(crate) fn stay(&self, core: &NamespaceCore) -> bool {
+        if !core.dynamic {
+            return true;
+        }
+        let mut names = self.write();
+        let entry = names.by_name.get_mut(core.name.as_str());
+        let Some(entry) = entry.filter(|entry| entry.core.id == core.id) else { return false };
+        entry.users += 1;
+        true
+    }
+
     /// A socket is no longer in the namespace, or never came in. The last one of a dynamic
     /// namespace takes it along.
     pub(crate) fn left(&self, core: &NamespaceCore) {

@@ -44,6 +44,8 @@ pub struct Settings {
     pub recording: Recording,
     /// Connection state recovery; without a log there is none.
     pub recovery: RecoverySettings,
+    /// Streams of server-sent events.
+    pub streams: StreamSettings,
     /// Threads that own connections. Default: one per core.
     pub shards: usize,
 }
@@ -88,6 +90,29 @@ pub struct RecoverySettings {
     /// The most sessions that wait for their clients; of more, the oldest are given up. Default:
     /// 500 000, half of what a log's journal takes.
     pub max_waiting: usize,
+}
+
+/// What streams of server-sent events are told beside events.
+#[derive(Debug, Clone, Copy)]
+pub struct StreamSettings {
+    /// After how much quiet a stream is sent a comment. Default: 15 s; proxies and phone networks
+    /// take a connection for dead after half a minute or a minute without a byte.
+    pub heartbeat: Duration,
+    /// A client that lost its stream comes back after this at the earliest. Default: 2 s.
+    pub retry_min: Duration,
+    /// And after this at the latest. Each stream is told a time in between, so that after a
+    /// restart not all come at once. Default: 5 s.
+    pub retry_max: Duration,
+}
+
+impl Default for StreamSettings {
+    fn default() -> Self {
+        StreamSettings {
+            heartbeat: Duration::from_secs(15),
+            retry_min: Duration::from_secs(2),
+            retry_max: Duration::from_secs(5),
+        }
+    }
 }
 
 impl Default for RecoverySettings {
@@ -155,6 +180,7 @@ impl Default for Settings {
             log: None,
             recording: Recording::default(),
             recovery: RecoverySettings::default(),
+            streams: StreamSettings::default(),
             shards: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }

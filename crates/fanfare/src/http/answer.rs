@@ -100,7 +100,7 @@ pub(super) fn preflight(incoming: &Incoming) -> Response {
 }
 
 /// Adds what pages of other origins need to read the answer.
-pub(super) fn with_cors(
+pub(crate) fn with_cors(
     mut answer: Response,
     cors: Option<&Cors>,
     origin: Option<&HeaderValue>,

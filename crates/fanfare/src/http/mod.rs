@@ -5,6 +5,8 @@ mod body;
 mod poll;
 mod upgrade;
 
+pub(crate) use answer::with_cors;
+
 use crate::Io;
 use crate::handshake::Handshake;
 use crate::server::{Newcomer, OnShard, Secure};
@@ -93,7 +95,7 @@ impl Incoming {
             let off = HeaderValue::from_static("0");
             answer.headers_mut().insert(header::X_XSS_PROTECTION, off);
         }
-        answer::with_cors(answer, self.io.settings().engine.cors.as_ref(), origin)
+        with_cors(answer, self.io.settings().engine.cors.as_ref(), origin)
     }
 }
 

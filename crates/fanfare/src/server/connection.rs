@@ -7,6 +7,7 @@ use super::settings::ServerSettings;
 use super::watch::{AnswerBody, OverTcp, RequestBody, Watch, Watched};
 use super::{Newcomer, OnShard, Secure, strict};
 use crate::Io;
+use crate::sse::Streaming;
 use axum::extract::ConnectInfo;
 use http::Request;
 use hyper::body::{Body, Incoming};
@@ -238,6 +239,10 @@ impl Serving {
             // What the client sends next is not HTTP.
             let close = http::HeaderValue::from_static("close");
             response.headers_mut().insert(http::header::CONNECTION, close);
+        }
+        if let Some(Streaming(handover)) = response.extensions_mut().remove() {
+            let watch = watch.clone();
+            handover.set_cut(move || watch.abort());
         }
         Ok(response.map(|body| AnswerBody::new(body, watch.clone())))
     }

@@ -7,6 +7,7 @@ use super::{SessionKey, Shard, SocketKey};
 use crate::counters::Counters;
 use crate::disconnect::{Disconnect, DisconnectReason};
 use crate::socket::Socket;
+use crate::sse::StreamEnd;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -96,6 +97,7 @@ impl Shard {
 
     /// Closes every session: the server is going down.
     pub(crate) fn close_all(self: &Rc<Self>) {
+        self.end_streams(StreamEnd::ShuttingDown);
         let sessions: Vec<(SessionKey, bool)> = {
             let state = self.state.borrow();
             state.sessions.iter().map(|(key, it)| (key, it.sockets.is_empty())).collect()

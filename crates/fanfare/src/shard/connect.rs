@@ -174,7 +174,7 @@ impl Shard {
         let owner = state.sessions.get_mut(session)?;
         let id = match recovered.and_then(recovery::socket_id) {
             Some(id) => id,
-            None => SocketId::new(random()?, NEXT_SOCKET.fetch_add(1, Ordering::Relaxed)),
+            None => new_id()?,
         };
         let handshake = owner.handshake.clone();
         let recoverable = namespace.core().recovers() && owner.connection.version() != Version::V2;
@@ -210,7 +210,8 @@ impl Shard {
             return false;
         }
         let hub = state.hub(socket.core().id, self.io.settings().max_rooms);
-        let member = match hub.insert(socket.id(), Seat { session: session_key, socket: key }) {
+        let seat = Seat::Socket { session: session_key, socket: key };
+        let member = match hub.insert(socket.id(), seat) {
             Ok(member) => member,
             Err(error) => {
                 tracing::error!(%error, "a new socket's id is in use");
@@ -293,7 +294,12 @@ impl Shard {
     }
 }
 
-fn random<const N: usize>() -> Option<[u8; N]> {
+/// An id that nothing else has in a hub.
+pub(super) fn new_id() -> Option<SocketId> {
+    Some(SocketId::new(random()?, NEXT_SOCKET.fetch_add(1, Ordering::Relaxed)))
+}
+
+pub(super) fn random<const N: usize>() -> Option<[u8; N]> {
     let mut random = [0; N];
     match getrandom::fill(&mut random) {
         Ok(()) => Some(random),

@@ -3,7 +3,7 @@
 use super::outbox::Backlog;
 use super::run::Run;
 use super::session::{Session, Standing};
-use super::{Asked, Broadcasting, OpenRun, Polled, SessionKey, Shard, SocketKey, State};
+use super::{Asked, Broadcasting, OpenRun, Polled, Seat, SessionKey, Shard, SocketKey, State};
 use crate::ack::{Answer, Waiting};
 use crate::counters::Counters;
 use crate::disconnect::DisconnectReason;
@@ -140,14 +140,15 @@ impl Shard {
         let State { sockets, hubs, .. } = &mut *guard;
         let Some(hub) = hubs.get(&namespace) else { return };
         for (_, seat) in hub.everyone() {
-            if let Some(slot) = sockets.get_mut(seat.socket) {
+            if let Some(slot) = seat.socket().and_then(|key| sockets.get_mut(key)) {
                 drop(slot.take_waiting(id));
             }
         }
     }
 
-    /// Writes to every session that has something to send.
+    /// Writes to every session and stream that has something to send.
     pub(crate) fn flush(self: &Rc<Self>) {
+        self.flush_streams();
         let mut dirty = std::mem::take(&mut self.state.borrow_mut().dirty);
         for key in dirty.drain(..) {
             self.flush_session(key);
@@ -225,18 +226,25 @@ impl State {
     /// Gives each receiver a reference to a new run.
     fn begin_run(&mut self, broadcast: &Arc<Broadcasting>, counters: &Counters) -> usize {
         self.seal();
-        let State { sessions, hubs, dirty, open, .. } = self;
+        let State { sessions, streams, hubs, dirty, open, .. } = self;
         let Some(hub) = hubs.get_mut(&broadcast.core.id) else { return 0 };
         let run = Rc::new(Run::new(Arc::clone(broadcast)));
         let mut dropped = 0;
         let meant = hub.for_each_target(&broadcast.target, |_, seat| {
-            let Some(session) = sessions.get_mut(seat.session) else { return };
+            let session = match seat {
+                Seat::Socket { session, .. } => session,
+                Seat::Stream(key) => {
+                    let taken = streams.push_run(key, &run, broadcast.volatile);
+                    return dropped += usize::from(!taken);
+                }
+            };
+            let (key, Some(session)) = (session, sessions.get_mut(session)) else { return };
             if broadcast.volatile && !session.is_writable() {
                 dropped += 1;
                 return;
             }
             session.outbox.push_run(&run, 0);
-            mark(dirty, seat.session, session);
+            mark(dirty, key, session);
         });
         Counters::add(&counters.volatile_dropped, dropped as u64);
         let (first, detached) = (Arc::clone(broadcast), Vec::new());
@@ -249,7 +257,8 @@ impl State {
         let mut count = 0;
         if let Some(hub) = hubs.get_mut(&broadcast.core.id) {
             hub.for_each_target(&broadcast.target, |_, seat| {
-                let Some(slot) = sockets.get_mut(seat.socket) else { return };
+                let slot = seat.socket().and_then(|key| sockets.get_mut(key));
+                let Some(slot) = slot else { return };
                 let waiting = Waiting::Many(asked.sender.clone());
                 slot.waiting.get_or_insert_default().insert(asked.id, waiting);
                 count += 1;
@@ -264,7 +273,8 @@ impl State {
         let mut found = Vec::new();
         if let Some(hub) = hubs.get_mut(&broadcast.core.id) {
             hub.for_each_target(&broadcast.target, |_, seat| {
-                found.extend(sockets.get(seat.socket).map(|slot| slot.socket.clone()));
+                let slot = seat.socket().and_then(|key| sockets.get(key));
+                found.extend(slot.map(|slot| slot.socket.clone()));
             });
         }
         found

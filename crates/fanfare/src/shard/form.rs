@@ -1,6 +1,7 @@
 //! How one encoded packet looks on each kind of connection.
 
 use crate::namespace::Event;
+use crate::sse;
 use bytes::{BufMut, Bytes, BytesMut};
 use engineio::Revision;
 use engineio::packet;
@@ -12,7 +13,7 @@ use websocket::Opcode;
 use websocket::deflate::{Deflater, Settings as DeflateSettings};
 use websocket::frame;
 
-/// The bytes a packet takes on one kind of WebSocket. Receivers of the same form share them.
+/// The bytes an event takes on one kind of connection. Receivers of the same form share them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// Engine.IO 4.
@@ -25,6 +26,8 @@ pub(crate) enum Form {
     V3,
     /// Engine.IO 3 for a client that asked for `b64`.
     V3Base64,
+    /// A stream of server-sent events, which have no packets.
+    Sse,
 }
 
 /// What decides a session's form.
@@ -56,7 +59,7 @@ thread_local! {
 
 impl Form {
     /// How many forms there are: the size of a cache with a place for each.
-    pub(crate) const COUNT: usize = 5;
+    pub(crate) const COUNT: usize = 6;
 
     fn index(self) -> usize {
         self as usize
@@ -64,7 +67,7 @@ impl Form {
 
     fn revision(self) -> Revision {
         match self {
-            Form::Plain | Form::Deflated | Form::Base64 => Revision::V4,
+            Form::Plain | Form::Deflated | Form::Base64 | Form::Sse => Revision::V4,
             Form::V3 | Form::V3Base64 => Revision::V3,
         }
     }
@@ -101,7 +104,7 @@ impl Form {
                 if compress.is_some_and(|threshold| {
                     data.len() >= threshold && deflate(Opcode::Binary, data, out)
                 }) => {}
-            Form::Plain | Form::Deflated => frame::write(out, Opcode::Binary, data),
+            Form::Plain | Form::Deflated | Form::Sse => frame::write(out, Opcode::Binary, data),
             Form::V3 => {
                 frame::write(out, Opcode::Binary, &packet::encode_binary_frame(Revision::V3, data));
             }
@@ -154,6 +157,8 @@ pub(crate) struct SharedPacket {
     /// The position a client that sees this event has reached: the last argument for clients of
     /// Engine.IO 4.
     offset: Option<Arc<str>>,
+    /// The same for streams, which are told in any case.
+    reached: Option<Arc<str>>,
     current: OnceLock<Encoded>,
     /// For clients of Engine.IO 3, where it differs.
     legacy: OnceLock<Encoded>,
@@ -180,6 +185,7 @@ impl SharedPacket {
             ack,
             compress,
             offset: None,
+            reached: None,
             current: OnceLock::new(),
             legacy: OnceLock::new(),
             forms: Default::default(),
@@ -195,6 +201,12 @@ impl SharedPacket {
     /// Gives the event its offset. To be called before anything is encoded.
     pub(crate) fn set_offset(&mut self, offset: Arc<str>) {
         self.offset = Some(offset);
+    }
+
+    /// Gives the event the position that a stream has reached with it. To be called before
+    /// anything is encoded.
+    pub(crate) fn set_reached(&mut self, reached: Arc<str>) {
+        self.reached = Some(reached);
     }
 
     /// The packet for clients of one revision.
@@ -214,6 +226,10 @@ impl SharedPacket {
     /// The packet's frames.
     pub(crate) fn frames(&self, form: Form) -> Bytes {
         let encode = || {
+            if form == Form::Sse {
+                let Event { name, args } = &self.event;
+                return sse::encode_event(self.reached.as_deref(), name.as_str(), args);
+            }
             let packet = self.packet(form.revision());
             let mut out = BytesMut::with_capacity(size_of(packet) + 16);
             form.write(packet, self.compress, &mut out);

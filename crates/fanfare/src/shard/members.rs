@@ -100,13 +100,13 @@ impl Shard {
     }
 
     /// The sockets of a target on this shard.
-    fn targets(&self, core: &NamespaceCore, target: &Target) -> Vec<Seat> {
+    fn targets(&self, core: &NamespaceCore, target: &Target) -> Vec<SocketKey> {
         let mut state = self.state.borrow_mut();
-        let mut seats = Vec::new();
+        let mut sockets = Vec::new();
         if let Some(hub) = state.hubs.get_mut(&core.id) {
-            hub.for_each_target(target, |_, seat| seats.push(seat));
+            hub.for_each_target(target, |_, seat| sockets.extend(seat.socket()));
         }
-        seats
+        sockets
     }
 
     pub(crate) fn join_targets(
@@ -115,8 +115,8 @@ impl Shard {
         target: &Target,
         rooms: &[Room],
     ) {
-        for seat in self.targets(core, target) {
-            self.join(seat.socket, rooms, None);
+        for socket in self.targets(core, target) {
+            self.join(socket, rooms, None);
         }
     }
 
@@ -126,8 +126,8 @@ impl Shard {
         target: &Target,
         rooms: &[Room],
     ) {
-        for seat in self.targets(core, target) {
-            self.leave(seat.socket, rooms);
+        for socket in self.targets(core, target) {
+            self.leave(socket, rooms);
         }
     }
 
@@ -137,17 +137,17 @@ impl Shard {
         target: &Target,
         close: bool,
     ) {
-        for seat in self.targets(core, target) {
-            self.disconnect(seat.socket, close);
+        for socket in self.targets(core, target) {
+            self.disconnect(socket, close);
         }
     }
 
     /// What is known of the sockets of a target.
     pub(crate) fn describe(&self, core: &NamespaceCore, target: &Target) -> Vec<Description> {
-        let seats = self.targets(core, target);
+        let sockets = self.targets(core, target);
         let state = self.state.borrow();
-        let describe = |seat: Seat| {
-            let socket = &state.sockets.get(seat.socket)?.socket;
+        let describe = |key: SocketKey| {
+            let socket = &state.sockets.get(key)?.socket;
             let mut auth: Value = socket.auth().unwrap_or_default();
             if let Some(auth) = auth.as_object_mut() {
                 auth.remove("pid"); // the secret by which the client comes back
@@ -155,11 +155,11 @@ impl Shard {
             Some(Description {
                 id: socket.id(),
                 handshake: socket.handshake().to_json(&auth),
-                rooms: self.rooms_of(seat.socket),
+                rooms: self.rooms_of(key),
                 data: socket.data(),
             })
         };
-        seats.into_iter().filter_map(describe).collect()
+        sockets.into_iter().filter_map(describe).collect()
     }
 }
 

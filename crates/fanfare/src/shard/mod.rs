@@ -28,6 +28,7 @@ mod recover;
 mod replay;
 mod run;
 mod session;
+mod streams;
 mod tasks;
 
 pub(crate) use form::Form;
@@ -37,6 +38,7 @@ pub(crate) use outbox::Outbox;
 pub(crate) use polling::Polled;
 pub(crate) use protocol::Arrival;
 pub(crate) use session::{Opening, Permit, SessionKey, SocketKey};
+pub(crate) use streams::{StreamKey, StreamOpening};
 
 use crate::Io;
 use crate::counters::Counters;
@@ -56,13 +58,31 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
+use streams::Streams;
 use tokio_util::time::DelayQueue;
 
 /// Where a member of a hub is found.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Seat {
-    session: SessionKey,
-    socket: SocketKey,
+pub(crate) enum Seat {
+    Socket { session: SessionKey, socket: SocketKey },
+    Stream(StreamKey),
+}
+
+impl Seat {
+    /// The socket, if it is one: streams only listen.
+    fn socket(self) -> Option<SocketKey> {
+        match self {
+            Seat::Socket { socket, .. } => Some(socket),
+            Seat::Stream(_) => None,
+        }
+    }
+}
+
+/// Whose deadline a timer is.
+#[derive(Debug, Clone, Copy)]
+enum Due {
+    Session(SessionKey),
+    Stream(StreamKey),
 }
 
 /// What a shard knows. Borrowed for short, never while code of the application runs.
@@ -70,12 +90,13 @@ pub(crate) struct State {
     sessions: SlotMap<SessionKey, Session>,
     by_sid: HashMap<Sid, SessionKey>,
     sockets: SlotMap<SocketKey, Slot>,
+    streams: Streams,
     /// By the namespace's id.
     hubs: HashMap<u32, Hub<Seat>>,
     /// Sessions that have something to send.
     dirty: Vec<SessionKey>,
     open: Option<OpenRun>,
-    timers: DelayQueue<SessionKey>,
+    timers: DelayQueue<Due>,
     /// How far the log is shown to this shard's sockets.
     shown: u64,
     /// Sockets whose changes the journal did not take.
@@ -132,6 +153,7 @@ impl Shard {
         for key in keys {
             self.finish_session(key, DisconnectReason::ServerShuttingDown);
         }
+        self.cut_streams();
         if let Some(recorder) = &self.io.inner().recorder {
             recorder.hand_over();
         }
@@ -188,7 +210,10 @@ impl Shard {
         loop {
             let expired = self.state.borrow_mut().timers.poll_expired(cx);
             let Poll::Ready(Some(expired)) = expired else { return };
-            self.session_due(expired.into_inner(), Instant::now());
+            match expired.into_inner() {
+                Due::Session(key) => self.session_due(key, Instant::now()),
+                Due::Stream(key) => self.stream_due(key, Instant::now()),
+            }
         }
     }
 }
@@ -235,6 +260,7 @@ async fn run(io: Io, index: u8) {
         sessions: SlotMap::with_key(),
         by_sid: HashMap::new(),
         sockets: SlotMap::with_key(),
+        streams: Streams::default(),
         hubs: HashMap::new(),
         dirty: Vec::new(),
         open: None,

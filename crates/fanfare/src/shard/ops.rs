@@ -95,8 +95,9 @@ impl Broadcasting {
     ) -> Self {
         let mut replayed = Self::new(namespace, Target::all(), event, None, Flags::default());
         if namespace.core().recovers() {
-            replayed.packet.set_offset(offset);
+            replayed.packet.set_offset(offset.clone());
         }
+        replayed.packet.set_reached(offset);
         Broadcasting { sequence: Some(sequence), ..replayed }
     }
 

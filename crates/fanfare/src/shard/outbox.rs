@@ -3,7 +3,7 @@
 use super::form::{self, Form, OwnedPiece};
 use super::ops::Broadcasting;
 use super::run::Run;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use engineio::Revision;
 use engineio::payload::{self, Payload};
 use socketio::Encoded;
@@ -229,6 +229,20 @@ impl Outbox {
         if self.rest.is_empty() && self.rest.capacity() > 0 {
             self.rest = VecDeque::new();
         }
+    }
+
+    /// Takes the first thing there is, for a stream.
+    pub(crate) fn take_chunk(&mut self) -> Option<Bytes> {
+        let chunk = match self.first.as_mut()? {
+            Entry::Run { run, from, to } => {
+                let (from, to) = range(run, *from, *to);
+                run.shared(Form::Sse, from, to)
+            }
+            Entry::Frames { bytes, .. } => std::mem::take(bytes).into(),
+            Entry::Packet(_) | Entry::Control(_) => Bytes::new(), // a stream has none
+        };
+        self.pop();
+        Some(chunk)
     }
 
     /// Takes everything as one polling payload.

@@ -2,7 +2,7 @@
 
 use super::form::Wire;
 use super::session::Session;
-use super::{Opening, Outbox, Polled, SessionKey, Shard};
+use super::{Due, Opening, Outbox, Polled, SessionKey, Shard};
 use crate::counters::Counters;
 use crate::disconnect::DisconnectReason;
 use crate::rate::Bucket;
@@ -353,7 +353,7 @@ impl Shard {
                 }
             }
             None => {
-                let timer = state.timers.insert_at(key, deadline.into());
+                let timer = state.timers.insert_at(Due::Session(key), deadline.into());
                 session.timer = Some((timer, deadline));
             }
         }

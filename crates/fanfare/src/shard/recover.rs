@@ -169,7 +169,7 @@ impl Shard {
             return Err(NotRecovered::Overtaken);
         }
         let hub = hubs.entry(socket.core().id).or_insert_with(|| Hub::new(max_rooms));
-        let seat = Seat { session: session_key, socket: key };
+        let seat = Seat::Socket { session: session_key, socket: key };
         let Ok(member) = hub.insert(socket.id(), seat) else {
             recorder.sessions.leave(claim.session.key, home, Instant::now());
             return Err(NotRecovered::Overtaken);
@@ -232,11 +232,15 @@ async fn claim(
         Some(offset) => offset.parse::<Position>().map_err(|_| NotRecovered::Offset)?,
         None => session.start,
     };
-    let head = recorder.log.head();
-    if after.epoch != head.epoch || after.sequence > head.sequence {
-        return Err(NotRecovered::Epoch);
-    }
+    check_position(recorder, after)?;
     Ok(Claim { session, fence, after })
+}
+
+/// Whether a position is of this life of the log, and not beyond its end.
+pub(super) fn check_position(recorder: &Recorder, at: Position) -> Result<(), NotRecovered> {
+    let head = recorder.log.head();
+    let known = at.epoch == head.epoch && at.sequence <= head.sequence;
+    if known { Ok(()) } else { Err(NotRecovered::Epoch) }
 }
 
 async fn read_session(

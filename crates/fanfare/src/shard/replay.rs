@@ -37,6 +37,34 @@ impl Replays {
         })
     }
 
+    /// The runs that hold what was missed in a namespace, and from which event on each does.
+    pub(super) fn runs(
+        &mut self,
+        namespace: &Namespace,
+        missed: &[Arc<Entry>],
+    ) -> Vec<(Rc<Run>, u32)> {
+        let id = namespace.core().id;
+        let sequences: Vec<u64> = missed.iter().map(|entry| entry.position.sequence).collect();
+        let (mut runs, mut at) = (Vec::new(), 0);
+        while let Some(rest) = sequences.get(at..).filter(|rest| !rest.is_empty()) {
+            let (run, from, count) = match self.find(id, rest) {
+                Some(found) => found,
+                None => {
+                    let (run, count) = run_of(namespace, missed.get(at..).unwrap_or(&[]));
+                    let Some(run) = run else {
+                        at += count;
+                        continue;
+                    };
+                    self.add(id, rest.get(..count).unwrap_or_default().to_vec(), run.clone());
+                    (run, 0, count)
+                }
+            };
+            runs.push((run, u32::try_from(from).unwrap_or(0)));
+            at += count;
+        }
+        runs
+    }
+
     fn add(&mut self, namespace: u32, sequences: Vec<u64>, run: Rc<Run>) {
         self.0.push_front(Replay { namespace, sequences, run });
         self.0.truncate(MAX_REPLAYS);
@@ -46,27 +74,9 @@ impl Replays {
 impl State {
     /// Queues what a session missed in a namespace.
     pub(super) fn replay(&mut self, namespace: &Namespace, key: SessionKey, missed: &[Arc<Entry>]) {
-        let id = namespace.core().id;
-        let sequences: Vec<u64> = missed.iter().map(|entry| entry.position.sequence).collect();
-        let mut at = 0;
-        while let Some(rest) = sequences.get(at..).filter(|rest| !rest.is_empty()) {
-            let (run, from, count) = match self.replays.find(id, rest) {
-                Some(found) => found,
-                None => {
-                    let (run, count) = run_of(namespace, missed.get(at..).unwrap_or(&[]));
-                    let Some(run) = run else {
-                        at += count;
-                        continue;
-                    };
-                    let its = rest.get(..count).unwrap_or_default().to_vec();
-                    self.replays.add(id, its, run.clone());
-                    (run, 0, count)
-                }
-            };
-            if let Some(session) = self.sessions.get_mut(key) {
-                session.outbox.push_run(&run, u32::try_from(from).unwrap_or(0));
-            }
-            at += count;
+        let runs = self.replays.runs(namespace, missed);
+        if let Some(session) = self.sessions.get_mut(key) {
+            runs.iter().for_each(|(run, from)| session.outbox.push_run(run, *from));
         }
         self.mark(key);
     }

@@ -63,6 +63,14 @@ impl Run {
         joined.bytes.get(start..joined.end_of(to.saturating_sub(1))).unwrap_or_default()
     }
 
+    /// The same, to be kept beyond the run.
+    pub(crate) fn shared(&self, form: Form, from: usize, to: usize) -> Bytes {
+        let Some(cell) = self.joined.get(form as usize) else { return Bytes::new() };
+        let joined = cell.get_or_init(|| self.join(form));
+        let start = if from == 0 { 0 } else { joined.end_of(from - 1) };
+        joined.bytes.slice(start..joined.end_of(to.saturating_sub(1)).max(start))
+    }
+
     /// About how many bytes events `from..to` have.
     pub(crate) fn size(&self, from: usize, to: usize) -> usize {
         let events = self.events.borrow();

@@ -16,4 +16,5 @@ mod panics;
 mod recovery;
 mod replay;
 mod sockets;
+mod sse;
 mod support;

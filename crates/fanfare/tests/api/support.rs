@@ -39,14 +39,33 @@ impl Site {
         Site::serving(change, ServerSettings { shutdown_grace, ..ServerSettings::default() })
     }
 
+    /// A server with routes of the application's own.
+    pub(crate) fn routed(
+        change: impl FnOnce(&mut Settings),
+        routes: impl FnOnce(&Io) -> axum::Router,
+    ) -> Site {
+        let shutdown_grace = Duration::from_millis(200);
+        let server = ServerSettings { shutdown_grace, ..ServerSettings::default() };
+        Site::with_routes(change, server, routes)
+    }
+
     pub(crate) fn serving(change: impl FnOnce(&mut Settings), server: ServerSettings) -> Site {
+        Site::with_routes(change, server, |_| axum::Router::new())
+    }
+
+    fn with_routes(
+        change: impl FnOnce(&mut Settings),
+        server: ServerSettings,
+        routes: impl FnOnce(&Io) -> axum::Router,
+    ) -> Site {
         let io = Io::with(|settings| {
             settings.shards = 2;
             change(settings);
         });
         let io = io.unwrap();
         io.main().on("sync", sync).on("join", join);
-        let server = Server::new(io.clone(), io.router()).settings(server);
+        let router = io.router().merge(routes(&io));
+        let server = Server::new(io.clone(), router).settings(server);
         let bound = server.bind(([127, 0, 0, 1], 0).into()).unwrap();
         let url = format!("http://{}", bound.local_addr());
         let (stop, stopped) = oneshot::channel::<()>();
