@@ -9,7 +9,6 @@ use clap::Parser;
 use fanfare::eventlog::{SqliteLog, SqliteSettings};
 use fanfare::{Ack, Args, Io, Log, Server, Socket};
 use serde_json::value::RawValue;
-use std::path::PathBuf;
 
 #[derive(Parser)]
 struct Flags {
@@ -19,18 +18,15 @@ struct Flags {
     /// Threads that own connections.
     #[arg(long, default_value_t = 1)]
     shards: usize,
-    /// Records what is published, in a log on disk in this folder.
+    /// Records what is published, in a new log on the disk that builds are on.
     #[arg(long)]
-    log: Option<PathBuf>,
+    record: bool,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let flags = Flags::parse();
-    let log = match flags.log {
-        Some(folder) => Some(SqliteLog::open(SqliteSettings::new(folder.join("events.db")))?),
-        None => None,
-    };
+    let log = if flags.record { Some(new_log()?) } else { None };
     let io = Io::with(|settings| {
         settings.shards = flags.shards;
         settings.log = log.map(Log::new);
@@ -57,4 +53,14 @@ async fn main() -> Result<()> {
     println!("{{\"port\": {}, \"pid\": {}}}", bound.local_addr().port(), std::process::id());
     bound.serve(std::future::pending()).await?;
     Ok(())
+}
+
+/// A log without a past, in the place of the one before.
+fn new_log() -> Result<SqliteLog> {
+    let folder = std::env::current_exe()?.with_extension("log");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    std::fs::create_dir(&folder)?;
+    Ok(SqliteLog::open(SqliteSettings::new(folder.join("events.db")))?)
 }

@@ -37,6 +37,14 @@ impl Target {
     /// # Errors
     /// When the server cannot be reached, refuses, or does not answer in time.
     pub(super) fn open(&self, room: &str) -> Result<(TcpStream, Vec<u8>), LoadError> {
+        self.open_as(room, "").map(|opened| (opened.stream, opened.rest))
+    }
+
+    /// The same with `auth` (a JSON object, or nothing) in the CONNECT packet.
+    ///
+    /// # Errors
+    /// As [`Target::open`].
+    pub(super) fn open_as(&self, room: &str, auth: &str) -> Result<Opened, LoadError> {
         let mut stream = TcpStream::connect(self.address()).map_err(LoadError::Connect)?;
         stream.set_nodelay(true).map_err(LoadError::Connect)?;
         stream.set_read_timeout(Some(HANDSHAKE_TIMEOUT)).map_err(LoadError::Connect)?;
@@ -54,10 +62,10 @@ impl Target {
         seen.drain(..head);
         expect_packet(&mut stream, &mut seen, b"0{")?;
         let mut connect = Vec::new();
-        append_text(&mut connect, b"40");
+        append_text(&mut connect, format!("40{auth}").as_bytes());
         stream.write_all(&connect).map_err(LoadError::Connect)?;
-        expect_packet(&mut stream, &mut seen, b"40")?;
-        Ok((stream, seen))
+        let answer = expect_packet(&mut stream, &mut seen, b"40")?;
+        Ok(Opened { stream, rest: seen, answer })
     }
 
     fn request(&self, room: &str) -> String {
@@ -71,12 +79,22 @@ impl Target {
     }
 }
 
-/// Reads frames until one begins with `start`; what follows it stays in `seen`.
+/// A connection in the namespace `/`.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) stream: TcpStream,
+    /// What was read beyond the answer.
+    pub(super) rest: Vec<u8>,
+    /// The answer to CONNECT.
+    pub(super) answer: Vec<u8>,
+}
+
+/// Reads frames until one begins with `start`, and returns it; what follows stays in `seen`.
 fn expect_packet(
     stream: &mut TcpStream,
     seen: &mut Vec<u8>,
     start: &'static [u8],
-) -> Result<(), LoadError> {
+) -> Result<Vec<u8>, LoadError> {
     loop {
         let Some(found) = frame::split(seen) else {
             read_more(stream, seen, "a packet of the handshake")?;
@@ -90,14 +108,15 @@ fn expect_packet(
                 answer: String::from_utf8_lossy(found.payload).into(),
             });
         }
+        let packet = wanted.then(|| found.payload.to_vec());
         seen.drain(..size);
-        if wanted {
-            return Ok(());
+        if let Some(packet) = packet {
+            return Ok(packet);
         }
     }
 }
 
-fn read_more(
+pub(super) fn read_more(
     stream: &mut TcpStream,
     seen: &mut Vec<u8>,
     awaited: &'static str,

@@ -17,6 +17,7 @@ mod idle;
 mod link;
 mod order;
 mod process;
+mod storm;
 mod swarm;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ pub use self::echo::{CountedEcho, Echo};
 pub use self::idle::Idle;
 pub use self::link::Target;
 pub use self::order::Faults;
+pub use self::storm::Storm;
 pub use self::swarm::{Ignore, Sink, Swarm};
 
 /// The room of every scenario.
@@ -59,6 +61,8 @@ pub enum Scenario {
     CountedEcho(CountedEcho),
     /// Connections that do nothing.
     Idle(Idle),
+    /// Clients that all come back at once, beside one that stays.
+    Storm(Storm),
 }
 
 impl Plan {
@@ -75,6 +79,7 @@ impl Plan {
             Scenario::Echo(echo) => echo.run(&self.target),
             Scenario::CountedEcho(echo) => echo.run(&self.target),
             Scenario::Idle(idle) => idle.run(&self.target),
+            Scenario::Storm(storm) => storm.run(&self.target),
         }
     }
 }

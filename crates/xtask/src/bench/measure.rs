@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::candidate::{Candidate, Cores, Running};
+use super::prepare::RECORDING;
 use super::scenario::Scenario;
 
 /// What measures, and where.
@@ -58,7 +59,8 @@ impl Bench {
         let mut samples = Samples::default();
         let mut faults = Vec::new();
         for _ in 0..rounds {
-            for candidate in &self.candidates {
+            let able = |it: &&Candidate| !scenario.needs_log() || it.name == RECORDING;
+            for candidate in self.candidates.iter().filter(able) {
                 let report = self
                     .run_once(&scenario, candidate)
                     .with_context(|| format!("{}, {}", scenario.name, candidate.name))?;

@@ -11,6 +11,7 @@ mod instructions;
 mod log;
 mod measure;
 mod prepare;
+mod recording;
 mod report;
 mod scenario;
 
@@ -19,7 +20,7 @@ use std::thread;
 use anyhow::{Result, bail, ensure};
 
 use self::candidate::{Candidate, Cores};
-use self::measure::Bench;
+use self::measure::{Bench, Outcome};
 use self::scenario::Mode;
 
 /// How many idle connections are held, if the limit of open files allows.
@@ -43,6 +44,10 @@ pub(crate) struct Options {
     /// Measure what the event log takes, by durability and batch (half a minute).
     #[arg(long, conflicts_with_all = ["quick", "full", "only", "filter", "instructions"])]
     log: bool,
+    /// Measure what recording costs: our server with and without its log, and a thousand clients
+    /// that come back at once (two minutes).
+    #[arg(long, conflicts_with_all = ["quick", "full", "only", "instructions"])]
+    recording: bool,
     /// Measure one server alone.
     #[arg(long, value_parser = [prepare::OURS, prepare::NODE])]
     only: Option<String>,
@@ -64,6 +69,9 @@ impl Options {
     }
 
     fn candidates(&self) -> Result<Vec<Candidate>> {
+        if self.recording {
+            return Ok(vec![prepare::ours(self.shards)?, prepare::recording(self.shards)?]);
+        }
         let only = self.only.as_deref();
         let mut candidates = Vec::new();
         if only != Some(prepare::NODE) {
@@ -107,13 +115,21 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let filter = options.filter.as_deref().unwrap_or_default();
     let mut outcomes = Vec::new();
-    for scenario in mode.scenarios(connections) {
+    let scenarios = match options.recording {
+        true => recording::scenarios(mode, connections),
+        false => mode.scenarios(connections),
+    };
+    for scenario in scenarios {
         if scenario.name.contains(filter) {
             println!("measuring: {}", scenario.name);
             outcomes.push(bench.run(scenario, mode.rounds())?);
         }
     }
     ensure!(!outcomes.is_empty(), "no scenario of this mode has {filter:?} in its name");
+    if options.recording {
+        println!("\n{}", recording::table(&outcomes));
+        return faultless(outcomes);
+    }
     println!("\n{}", report::table(&outcomes));
     for sentence in report::missed(&outcomes) {
         println!("GOAL MISSED: {sentence}");
@@ -123,6 +139,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let name = if whole { mode.name().to_owned() } else { format!("{}-part", mode.name()) };
     let path = report::write(&outcomes, &name, crate::cargo::project_root()?)?;
     println!("every sample: {}", path.display());
+    faultless(outcomes)
+}
+
+fn faultless(outcomes: Vec<Outcome>) -> Result<()> {
     let faults: Vec<String> = outcomes.into_iter().flat_map(|outcome| outcome.faults).collect();
     if !faults.is_empty() {
         bail!("events were lost or out of order:\n{}", faults.join("\n"));

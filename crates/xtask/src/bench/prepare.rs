@@ -12,6 +12,9 @@ use crate::{node, process};
 /// The name of our server in tables and files.
 pub(super) const OURS: &str = "fanfare";
 
+/// Its name when it records what is published.
+pub(super) const RECORDING: &str = "recording";
+
 /// The name of the reference server in tables and files.
 pub(super) const NODE: &str = "node";
 
@@ -26,6 +29,17 @@ pub(super) fn ours(shards: usize) -> Result<Candidate> {
     let program = build(&["-p", "fanfare", "--example", "bench_server"], "bench_server")?;
     let arguments = vec!["--shards".to_owned(), shards.to_string()];
     Ok(Candidate { name: OURS, program, arguments })
+}
+
+/// The same, recording what is published.
+///
+/// # Errors
+/// As [`ours`].
+pub(super) fn recording(shards: usize) -> Result<Candidate> {
+    let mut candidate = ours(shards)?;
+    candidate.name = RECORDING;
+    candidate.arguments.push("--record".to_owned());
+    Ok(candidate)
 }
 
 /// The reference server, its packages installed.
