@@ -19,6 +19,7 @@ use crate::history::{self, Histories};
 use crate::publish::{self, Publisher};
 use crate::replay::{self, Replays};
 use crate::settings::Settings;
+use crate::sse::{self, Streams};
 use crate::{event_log, room_events};
 
 /// The path of the health check.
@@ -53,6 +54,7 @@ pub(crate) fn router(
         publisher.namespaces.insert(name.clone(), namespace);
     }
     let histories = Histories::new(key.clone(), publisher.namespaces.clone());
+    let streams = Streams::new(key.clone(), publisher.namespaces.clone());
     let publisher = Arc::new(publisher);
     let (io_of_health, io_of_stats) = (io.clone(), io.clone());
     let log_of_health = log.clone();
@@ -60,6 +62,7 @@ pub(crate) fn router(
         .router()
         .route(publish::PATH, any(async move |request| publisher.answer(request).await))
         .route(history::PATH, histories.route(io))
+        .route(sse::PATH, streams.route(io))
         .route(
             HEALTH_PATH,
             any(async move |method| {

@@ -6,7 +6,7 @@ use anyhow::Context;
 use eventlog::EventLog;
 use fanfare::engineio::{self, Cookie, Cors};
 use fanfare::server::{ServerSettings, TlsSettings};
-use fanfare::{OutboxLimits, ReadRate, Recording, RecoverySettings, Settings as Library};
+use fanfare::{OutboxLimits, ReadRate, Recording, RecoverySettings, Settings as Library, StreamSettings};
 use socketio::Limits as PacketLimits;
 
 use crate::settings::{Parser, Settings, Size, Transport};
@@ -54,6 +54,11 @@ pub(crate) fn settings(from: &Settings, log: Option<Arc<dyn EventLog>>) -> anyho
             max_events: count(from.recovery.events),
             max_bytes: bytes(from.recovery.bytes),
             max_waiting: count(from.recovery.waiting),
+        },
+        streams: StreamSettings {
+            heartbeat: from.sse.heartbeat.0,
+            retry_min: from.sse.retry_min.0,
+            retry_max: from.sse.retry_max.0,
         },
         shards: from.shards.map_or(defaults.shards, count),
     })

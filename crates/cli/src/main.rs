@@ -19,6 +19,7 @@ mod room_events;
 mod rooms;
 mod serve;
 mod settings;
+mod sse;
 mod stop;
 
 use std::io::{self, Write};

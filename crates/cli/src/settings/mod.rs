@@ -132,6 +132,8 @@ table::settings! {
         event_log: EventLog;
         + /// Who gets their session back.
         recovery: Recovery;
+        + /// Streams of server-sent events.
+        sse: Sse;
         + /// What rooms give to those who join.
         replay: Replay;
     }
@@ -194,6 +196,22 @@ table::settings! {
         /// How many sessions wait for their clients; the oldest are given up.
         waiting: u64 = Kind::Count { min: 1, max: 100_000_000 }, Some("500000"),
             "half of event_log.max_sessions: the others are connected";
+    }
+}
+
+table::settings! {
+    /// What streams of server-sent events (`GET /v1/sse`) are told beside events.
+    struct Sse at "sse." {
+        /// After how much quiet a stream is sent a comment.
+        heartbeat: Span = Kind::Duration { min: millis(10), max: DAY }, Some("15s"),
+            "below the half minute after which proxies cut quiet connections";
+        /// How long a client that lost its stream waits at least before it comes back. Each stream
+        /// is told a time between this and `sse.retry_max`.
+        retry_min: Span = Kind::Duration { min: millis(0), max: HOUR }, Some("2s"),
+            "a restart is over by then";
+        /// How long it waits at most.
+        retry_max: Span = Kind::Duration { min: millis(0), max: HOUR }, Some("5s"),
+            "after a restart not all come at the same moment";
     }
 }
 
@@ -363,6 +381,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
         Log::TABLE,
         EventLog::TABLE,
         Recovery::TABLE,
+        Sse::TABLE,
         Replay::TABLE,
     ];
     parts.into_iter().flatten()

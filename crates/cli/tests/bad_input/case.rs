@@ -59,6 +59,7 @@ impl Profile {
                 ("FANFARE_HTTP_BODY_TIMEOUT", "1s"),
                 ("FANFARE_HTTP_STALL_TIMEOUT", "2s"),
                 ("FANFARE_CLOSE_TIMEOUT", "1s"),
+                ("FANFARE_SSE_HEARTBEAT", "1s"),
             ],
             Self::Narrow => &[
                 ("FANFARE_LIMITS_CONNECTIONS", "40"),
@@ -158,6 +159,8 @@ pub(crate) enum Step {
     BodyHas(String),
     /// The body of the last answer does not hold this.
     BodyLacks(String),
+    /// Bytes come until they hold this: of an answer that does not end.
+    Reads(String),
     /// The server ends the connection, and has said nothing that was not expected.
     Ended,
     /// The server ends the connection, whatever it said before.
@@ -321,6 +324,11 @@ impl Case {
     /// The answer's head does not hold this.
     pub(crate) fn head_lacks(self, text: &str) -> Self {
         self.step(Step::HeadLacks(text.to_owned()))
+    }
+
+    /// What comes holds this at last.
+    pub(crate) fn reads(self, text: &str) -> Self {
+        self.step(Step::Reads(text.to_owned()))
     }
 
     /// The server ends the connection without another word.

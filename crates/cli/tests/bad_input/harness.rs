@@ -212,6 +212,7 @@ fn difference(before: &Rest, now: &Rest) -> Vec<String> {
     for (name, before, now) in [
         ("sessions", before.stats.sessions, now.stats.sessions),
         ("sockets", before.stats.sockets, now.stats.sockets),
+        ("streams", before.stats.streams, now.stats.streams),
         ("rooms", before.stats.rooms, now.stats.rooms),
         ("panics", before.stats.handler_panics, now.stats.handler_panics),
     ] {
@@ -359,6 +360,7 @@ mod tests {
         check(&|_, figures| figures.threads += 1, "4 threads");
         check(&|now, _| now.stats.sessions = 1, "1 sessions");
         check(&|now, _| now.stats.sockets = 1, "1 sockets");
+        check(&|now, _| now.stats.streams = 1, "1 streams");
         check(&|now, _| now.stats.rooms = 1, "1 rooms");
         check(&|now, _| now.stats.handler_panics = 1, "1 panics");
     }

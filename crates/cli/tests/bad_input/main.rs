@@ -29,6 +29,7 @@ mod revision_3;
 mod scene;
 mod server;
 mod slow;
+mod sse;
 mod stats;
 mod tls;
 mod tunnel;
@@ -75,6 +76,11 @@ async fn tls() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn listeners() {
     run("listeners", listeners::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i_streams() {
+    run("I", sse::cases()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

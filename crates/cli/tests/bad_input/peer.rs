@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use crate::server::LOOK_AGAIN;
-use crate::wire::{Answer, Frame, Framing, take_answer, take_frame};
+use crate::wire::{Answer, Frame, Framing, find, take_answer, take_frame};
 
 /// How long an answer may take. A second would do; a busy machine is no failure.
 pub(crate) const ANSWER_BOUND: Duration = Duration::from_secs(5);
@@ -123,6 +123,24 @@ impl Peer {
             }
         });
         answer.await.map_err(|_| "no answer".to_owned())?
+    }
+
+    /// Reads until what came holds these bytes, and forgets it up to there.
+    pub(crate) async fn reads(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let found = timeout(ANSWER_BOUND, async {
+            loop {
+                if let Some(at) = find(&self.input, bytes) {
+                    self.input.advance(at + bytes.len());
+                    return Ok(());
+                }
+                if self.input.len() > MAX_INPUT_BYTES {
+                    return Err("endless output".to_owned());
+                }
+                self.read().await?;
+            }
+        });
+        let found = found.await.unwrap_or_else(|_| Err("nothing more".to_owned()));
+        found.map_err(|why| format!("{why} after {:?}", self.input.escape_ascii().to_string()))
     }
 
     /// The next frame.

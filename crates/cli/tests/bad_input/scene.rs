@@ -166,6 +166,10 @@ impl<'a> Scene<'a> {
                 let rest = self.peer()?.end().await?;
                 agree(rest.is_empty(), || format!("it also said {}", rest.escape_ascii()))
             }
+            Step::Reads(text) => {
+                let text = self.filled(text.as_bytes());
+                self.peer()?.reads(&text).await
+            }
             Step::Cut => self.peer()?.end().await.map(drop),
             Step::Closes(code) => self.closes(*code).await,
             frame => self.hears(frame).await,

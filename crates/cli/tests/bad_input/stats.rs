@@ -21,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Stats {
     pub(crate) sessions: u64,
     pub(crate) sockets: u64,
+    pub(crate) streams: u64,
     pub(crate) rooms: u64,
     pub(crate) reads_held: u64,
     pub(crate) handler_panics: u64,

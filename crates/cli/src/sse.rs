@@ -1,0 +1,202 @@
+//! `GET /v1/sse`: what is sent to rooms as a stream of server-sent events, for browsers without a
+//! Socket.IO client, for `curl -N` and for backends.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::{MethodRouter, any};
+use fanfare::{EventStream, Io, Namespace, StreamError, StreamOptions};
+use serde_json::json;
+
+use crate::access::Caller;
+use crate::answer::{Refusal, Refused};
+use crate::api_key::KeyDigest;
+use crate::cors;
+use crate::rooms::USER_PREFIX;
+
+/// The path of the endpoint.
+pub(crate) const PATH: &str = "/v1/sse";
+
+/// The parameters that the query may have.
+const FIELDS: [&str; 4] = ["rooms", "user", "namespace", "lastEventId"];
+
+/// The endpoint and what it needs.
+pub(crate) struct Streams {
+    key: KeyDigest,
+    /// The namespaces that are served, by name.
+    namespaces: HashMap<String, Namespace>,
+}
+
+impl Streams {
+    /// The streams of these namespaces.
+    pub(crate) fn new(key: KeyDigest, namespaces: HashMap<String, Namespace>) -> Self {
+        Self { key, namespaces }
+    }
+
+    /// What answers at the path.
+    pub(crate) fn route(self, io: &Io) -> MethodRouter {
+        let (streams, io) = (Arc::new(self), io.clone());
+        any(async move |request: Request<Body>| {
+            let (head, _) = request.into_parts();
+            match streams.open(&head) {
+                Ok(stream) => stream.into_response(),
+                Err(refused) => cors::allow(&io, &head.headers, refused.into_response()),
+            }
+        })
+    }
+
+    fn open(&self, head: &Parts) -> Result<EventStream, Refused> {
+        if head.method != Method::GET {
+            return Err(Refused::method("GET"));
+        }
+        let caller = Caller::of(&head.headers, &self.key)?;
+        check_accept(&head.headers)?;
+        let wanted = Wanted::of_query(head.uri.query().unwrap_or_default())
+            .map_err(|refusal| Refused::new(StatusCode::BAD_REQUEST, refusal))?;
+        for (field, room) in &wanted.rooms {
+            caller.may_read(room).map_err(|denied| denied.refused(field))?;
+        }
+        let Some(namespace) = self.namespaces.get(&wanted.namespace) else {
+            let message = "This server does not serve the namespace.";
+            let details =
+                json!({ "field": "namespace", "expected": "one of the setting `namespaces`" });
+            let refusal = Refusal::new("UNKNOWN_NAMESPACE", message).with(details);
+            return Err(Refused::new(StatusCode::BAD_REQUEST, refusal));
+        };
+        let rooms: Vec<String> = wanted.rooms.into_iter().map(|(_, room)| room).collect();
+        namespace.stream(rooms, StreamOptions::of_request(head)).map_err(not_opened)
+    }
+}
+
+/// Whoever asks for something else would not know what to do with a stream.
+fn check_accept(headers: &HeaderMap) -> Result<(), Refused> {
+    let mut ranges = headers.get_all(header::ACCEPT).iter().flat_map(|value| {
+        let text = value.to_str().unwrap_or_default();
+        text.split(',').map(|range| range.split(';').next().unwrap_or_default().trim())
+    });
+    let takes = |range: &str| {
+        ["text/event-stream", "text/*", "*/*"].iter().any(|it| it.eq_ignore_ascii_case(range))
+    };
+    if !headers.contains_key(header::ACCEPT) || ranges.any(takes) {
+        return Ok(());
+    }
+    let message = "There is only a stream of events here, and the header Accept does not take it.";
+    let refusal = Refusal::new("NOT_ACCEPTABLE", message)
+        .with(json!({ "expected": "Accept: text/event-stream" }));
+    Err(Refused::new(StatusCode::NOT_ACCEPTABLE, refusal))
+}
+
+fn not_opened(error: StreamError) -> Refused {
+    let unavailable = |code, message| {
+        Refused::new(StatusCode::SERVICE_UNAVAILABLE, Refusal::new(code, message))
+    };
+    match error {
+        StreamError::TooManyRooms { limit } => {
+            let message = format!("A stream has at most {limit} rooms.");
+            let refusal = Refusal::new("TOO_MANY_ROOMS", message)
+                .with(json!({ "field": "rooms", "limit": limit }));
+            Refused::new(StatusCode::BAD_REQUEST, refusal)
+        }
+        StreamError::Full => {
+            unavailable("OVERLOADED", "The server has as many sessions and streams as it may have.")
+        }
+        StreamError::Closing => unavailable("STOPPING", "The server is stopping."),
+        // The names were checked, and the namespaces are the server's own.
+        error => {
+            tracing::warn!(%error, "a stream could not be opened: a bug");
+            unavailable("OVERLOADED", "The stream cannot be opened at the moment.")
+        }
+    }
+}
+
+/// What a query asks for.
+#[derive(Debug, PartialEq, Eq)]
+struct Wanted {
+    /// The rooms, and the parameter that names each.
+    rooms: Vec<(&'static str, String)>,
+    namespace: String,
+}
+
+impl Wanted {
+    /// Reads a query.
+    ///
+    /// # Errors
+    ///
+    /// A refusal that names the parameter and what was expected.
+    fn of_query(query: &str) -> Result<Self, Refusal> {
+        let invalid = |message| {
+            Refusal::new("INVALID_REQUEST", message).with(json!({ "fields": FIELDS }))
+        };
+        let mut values: [Option<String>; FIELDS.len()] = Default::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let field = FIELDS.iter().position(|field| *field == name);
+            let Some(field) = field.and_then(|field| values.get_mut(field)) else {
+                return Err(invalid("The query has a parameter that is none of this path."));
+            };
+            if field.replace(value.into_owned()).is_some() {
+                return Err(invalid("The query has a parameter twice."));
+            }
+        }
+        let [rooms, user, namespace, _] = values;
+        let named = rooms.iter().flat_map(|rooms| rooms.split(','));
+        let mut rooms: Vec<_> = named.map(|room| ("rooms", room.to_owned())).collect();
+        rooms.extend(user.map(|user| ("user", format!("{USER_PREFIX}{user}"))));
+        if rooms.is_empty() {
+            let message = "The query names no room; expected `rooms`, separated by commas.";
+            return Err(Refusal::new("INVALID_REQUEST", message).with(json!({ "field": "rooms" })));
+        }
+        Ok(Self { rooms, namespace: namespace.unwrap_or_else(|| "/".to_owned()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries() {
+        #[track_caller]
+        fn check(query: &str, rooms: &[(&str, &str)], namespace: &str) {
+            let wanted = Wanted::of_query(query).unwrap();
+            let got: Vec<_> = wanted.rooms.iter().map(|(by, room)| (*by, &**room)).collect();
+            assert_eq!((got.as_slice(), &*wanted.namespace), (rooms, namespace), "{query}");
+        }
+        let (a, b) = (("rooms", "a"), ("rooms", "b"));
+        check("rooms=a", &[a], "/");
+        check("rooms=a,b", &[a, b], "/");
+        check("rooms=a%2Cb", &[a, b], "/"); // as URLSearchParams writes it
+        check("rooms=a,,b", &[a, ("rooms", ""), b], "/"); // no name of a room
+        check("rooms=", &[("rooms", "")], "/");
+        check("rooms=a&namespace=/chat&lastEventId=x", &[a], "/chat");
+        check("user=7", &[("user", "user:7")], "/");
+        check("rooms=a&user=7", &[a, ("user", "user:7")], "/");
+        for query in ["", "namespace=/", "rooms=a&rooms=b", "rooms=a&x=1", "Rooms=a", "rooms=a&&=1"] {
+            let refusal = Wanted::of_query(query).unwrap_err();
+            assert_eq!(refusal.code, "INVALID_REQUEST", "{query}");
+        }
+    }
+
+    #[test]
+    fn who_takes_a_stream() {
+        for (accept, expected) in [
+            (None, true),
+            (Some("text/event-stream"), true),
+            (Some("*/*"), true),
+            (Some("text/html, Text/Event-Stream;q=0.9"), true),
+            (Some("text/*"), true),
+            (Some("application/json"), false),
+            (Some("text/html,application/xhtml+xml"), false),
+            (Some(""), false),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(accept) = accept {
+                headers.insert(header::ACCEPT, accept.parse().unwrap());
+            }
+            assert_eq!(check_accept(&headers).is_ok(), expected, "{accept:?}");
+        }
+    }
+}
