@@ -1,6 +1,6 @@
 //! What a client that comes back is given: decided here, without I/O.
 
-use eventlog::{Entry, Session};
+use eventlog::{Entry, Position, Session};
 use hub::SocketId;
 use std::sync::Arc;
 
@@ -140,6 +140,14 @@ pub(crate) fn spans(session: &Session, after: u64) -> Vec<Span> {
     later
 }
 
+/// Where a client that has seen no event yet begins: where the first of its rooms does, if the past
+/// of that was asked for, or where it connected.
+pub(crate) fn beginning(session: &Session) -> Position {
+    let rooms = session.rooms.iter().map(|room| room.since);
+    let first = rooms.chain([session.start.sequence]).min().unwrap_or(session.start.sequence);
+    Position { sequence: first, ..session.start }
+}
+
 /// The id of the session's socket.
 pub(crate) fn socket_id(session: &Session) -> Option<SocketId> {
     SocketId::parse(&session.socket).ok()
@@ -152,7 +160,7 @@ mod tests {
 
     use super::*;
     use bytes::Bytes;
-    use eventlog::{Epoch, Position, Record, SessionKey, SessionRoom};
+    use eventlog::{Epoch, Record, SessionKey, SessionRoom};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 

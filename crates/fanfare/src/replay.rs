@@ -45,8 +45,9 @@ impl Socket {
     /// is sent. The socket connects all the same, and its first event is `replay:reset` with
     /// `{reason, head}`: a word of [`Gap::as_str`], and the end of the log.
     ///
-    /// To be called in a middleware; later it does nothing. A client that comes back to its socket
-    /// ([`recovered`](Self::recovered)) begins where it was, whatever is asked for here.
+    /// To be called in a middleware; later it does nothing. A client that was here before begins
+    /// where it was: at its own offset, if that is later, and if it comes back to its socket
+    /// ([`recovered`](Self::recovered)) whatever is asked for here.
     pub fn begin_from(&self, position: Position) {
         let key = self.key();
         self.push(Op::run(move |shard| shard.begin_from(key, position)));

@@ -38,6 +38,14 @@ pub(crate) struct Begin {
     replays: Vec<(Room, Replay)>,
 }
 
+/// Where a socket begins, and what it is sent of the time before it connected.
+#[derive(Default)]
+pub(super) struct Beginning {
+    /// The session that would have been there; none if nothing of the past was asked for.
+    session: Option<Session>,
+    pub(super) missed: Vec<Arc<Entry>>,
+}
+
 impl Shard {
     /// A socket on its way in begins after a position.
     pub(crate) fn begin_from(&self, key: SocketKey, position: Position) {
@@ -60,21 +68,26 @@ impl Shard {
         }
     }
 
-    /// Connects a new socket, with what it wants of the past behind the answer to its CONNECT. Says
+    /// Connects a new socket, whose client has `seen` everything up to there if it was here before,
+    /// with what it wants of the past behind the answer to its CONNECT. Says
     /// whether it was still there.
-    pub(super) async fn connect_new(self: &Rc<Self>, socket: &Socket) -> bool {
+    pub(super) async fn connect_new(
+        self: &Rc<Self>,
+        socket: &Socket,
+        seen: Option<Position>,
+    ) -> bool {
         self.catch_up();
         let begin = {
             let mut state = self.state.borrow_mut();
             state.sockets.get_mut(socket.key()).and_then(|slot| slot.begin.take())
         };
-        let Some(begin) = begin else { return self.settle(socket, &[]) };
-        match self.past(socket, *begin).await {
+        let Some(begin) = begin else { return self.settle(socket, &Beginning::default()) };
+        match self.past(socket, begin.behind(seen)).await {
             // Behind its last look nothing was awaited.
-            Ok(missed) => self.settle(socket, &missed),
+            Ok(beginning) => self.settle(socket, &beginning),
             Err(gap) => {
                 self.catch_up();
-                let settled = self.settle(socket, &[]);
+                let settled = self.settle(socket, &Beginning::default());
                 if settled {
                     self.tell_reset(socket, gap);
                 }
@@ -84,29 +97,29 @@ impl Shard {
     }
 
     /// What a socket on its way in is sent of the past.
-    async fn past(self: &Rc<Self>, socket: &Socket, begin: Begin) -> Result<Vec<Arc<Entry>>, Gap> {
+    async fn past(self: &Rc<Self>, socket: &Socket, begin: Begin) -> Result<Beginning, Gap> {
         let Some(recorder) = self.io.inner().recorder.clone() else {
             // There is no past, so the last of it is nothing.
-            return if begin.asks_position() { Err(Gap::NotRecorded) } else { Ok(Vec::new()) };
+            let nothing = Beginning::default();
+            return if begin.asks_position() { Err(Gap::NotRecorded) } else { Ok(nothing) };
         };
+        let limits = Limits::of(&recorder);
         let rooms = self.rooms_of(socket.key());
         let mut past = Past::new(socket, &recorder);
         if let Some(from) = begin.from {
             past.begin_at(check(&recorder, from)?);
             rooms.iter().for_each(|room| past.add(room, from.sequence));
-            return self.read(&recorder, past, Limits::of(&recorder)).await;
+            return self.read(&recorder, past, limits).await;
         }
         for room in &rooms {
             let replay = begin.replays.iter().find(|(of, _)| of == room);
             let since = match replay {
-                Some((_, replay)) => {
-                    past.since(&recorder, room, *replay, Limits::of(&recorder)).await?
-                }
+                Some((_, replay)) => past.since(&recorder, room, *replay, limits).await?,
                 None => MAX_SEQUENCE,
             };
             past.add(room, since);
         }
-        self.read(&recorder, past, Limits::of(&recorder)).await
+        self.read(&recorder, past, limits).await
     }
 
     async fn read(
@@ -114,17 +127,16 @@ impl Shard {
         recorder: &Arc<Recorder>,
         past: Past,
         limits: Limits,
-    ) -> Result<Vec<Arc<Entry>>, Gap> {
+    ) -> Result<Beginning, Gap> {
         let sinces = past.session.rooms.iter().map(|room| room.since);
         let first = sinces.min().unwrap_or(MAX_SEQUENCE).min(past.session.start.sequence);
         if first == MAX_SEQUENCE {
-            return Ok(Vec::new()); // nothing is asked for
+            return Ok(Beginning::default()); // nothing is asked for
         }
         let after = Position { sequence: first, ..past.head };
-        let mut missed = self.missed(recorder, &past.session, after, limits).await?;
-        missed.retain(|entry| !entry.record.except.iter().any(|name| past.is_in(name)));
+        let missed = self.missed(recorder, &past.session, after, limits).await?;
         Counters::add(&self.io.inner().counters.events_replayed, missed.len() as u64);
-        Ok(missed)
+        Ok(Beginning { session: Some(past.session), missed })
     }
 
     /// The socket has connected without what it asked for: that is the first it is told.
@@ -211,11 +223,43 @@ impl Shard {
         for room in self.rooms_of(socket.key()).iter().filter(|room| !rooms.contains(room)) {
             past.add(room, MAX_SEQUENCE);
         }
-        self.read(recorder, past, limits).await
+        let Beginning { session, mut missed } = self.read(recorder, past, limits).await?;
+        if let Some(Session { socket, rooms, .. }) = &session {
+            let is_in =
+                |name: &Arc<str>| socket == name || rooms.iter().any(|room| room.name == *name);
+            missed.retain(|entry| !entry.record.except.iter().any(is_in));
+        }
+        Ok(missed)
+    }
+}
+
+impl Beginning {
+    /// The sequence after which a room is the socket's, if that is before it connected at `shown`.
+    pub(super) fn since(&self, room: &Room, shown: u64) -> u64 {
+        let rooms = self.session.iter().flat_map(|session| &session.rooms);
+        let found = rooms.filter(|known| *known.name == *room.as_str()).map(|known| known.since);
+        found.min().unwrap_or(shown).min(shown)
+    }
+
+    /// The same for what is sent to everyone, and to the socket.
+    pub(super) fn start(&self, shown: u64) -> u64 {
+        let start = self.session.as_ref().map(|session| session.start.sequence);
+        start.unwrap_or(shown).min(shown)
     }
 }
 
 impl Begin {
+    /// The same, without what was seen already: the query of a client that connects again is that of
+    /// its first time.
+    fn behind(mut self, seen: Option<Position>) -> Self {
+        if let (Some(from), Some(seen)) = (&mut self.from, seen)
+            && seen.epoch == from.epoch
+        {
+            from.sequence = from.sequence.max(seen.sequence);
+        }
+        self
+    }
+
     /// Whether somebody asked for what came after a position, which is promised whole.
     fn asks_position(&self) -> bool {
         let after = |replay: &Replay| matches!(replay, Replay::After(_));
@@ -249,12 +293,6 @@ impl Past {
 
     fn begin_at(&mut self, position: Position) {
         self.session.start = position;
-    }
-
-    /// Whether the socket is in a room, by now.
-    fn is_in(&self, name: &Arc<str>) -> bool {
-        let Session { socket, rooms, .. } = &self.session;
-        socket == name || rooms.iter().any(|room| room.name == *name)
     }
 
     fn add(&mut self, room: &Room, since: u64) {

@@ -1,5 +1,7 @@
 //! A client enters a namespace.
 
+use super::begin::Beginning;
+use super::journal::new_journal;
 use super::recover::Recovered;
 use super::session::{Slot, Standing};
 use super::{Op, Seat, SessionKey, Shard, SocketKey, State};
@@ -10,14 +12,12 @@ use crate::recovery::{self, Wanted};
 use crate::socket::{Home, Socket};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use eventlog::Entry;
 use futures_util::FutureExt;
 use hub::SocketId;
 use socketio::{ConnectError, Encoded, Parser, Version};
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The counting part of socket ids: two sockets of one process never share it soon.
@@ -75,6 +75,7 @@ impl Shard {
         auth: Option<Box<str>>,
         wanted: Option<Wanted>,
     ) -> Option<Socket> {
+        let seen = wanted.as_ref().and_then(|wanted| wanted.offset.as_ref()?.parse().ok());
         if let Some(wanted) = wanted.filter(|_| namespace.core().recovers()) {
             let counters = &self.io.inner().counters;
             match self.recover(session, &namespace, auth.clone(), &wanted).await {
@@ -97,7 +98,7 @@ impl Shard {
         if self.refused_by_middleware(session, &socket).await {
             return None;
         }
-        self.connect_new(&socket).await.then_some(socket)
+        self.connect_new(&socket, seen).await.then_some(socket)
     }
 
     /// Asks the middlewares whether a client may come in; tells it if not.
@@ -201,7 +202,7 @@ impl Shard {
     }
 
     /// Connects the socket, behind what it missed. Says whether it was still there.
-    pub(super) fn settle(&self, socket: &Socket, missed: &[Arc<Entry>]) -> bool {
+    pub(super) fn settle(&self, socket: &Socket, beginning: &Beginning) -> bool {
         let mut guard = self.state.borrow_mut();
         let state = &mut *guard;
         state.seal();
@@ -228,13 +229,13 @@ impl Shard {
         }
         let pid = self.new_pid(socket);
         if let (Some(pid), Some(recorder)) = (&pid, &self.io.inner().recorder) {
-            let journal = self.new_journal(recorder, state, standing.rooms(), pid);
+            let journal = new_journal(recorder, state.shown, (standing.rooms(), beginning), pid);
             if let Some(slot) = state.sockets.get_mut(key) {
                 slot.journal = Some(Box::new(journal));
             }
         }
         self.answer_connected(state, socket, pid.as_deref());
-        state.replay(socket.namespace(), session_key, missed);
+        state.replay(socket.namespace(), session_key, &beginning.missed);
         drop(guard);
         self.wake();
         true

@@ -5,6 +5,7 @@
 //! *held*: nothing is written to its client, which so never learns of anything that a killed
 //! server would have forgotten.
 
+use super::begin::Beginning;
 use super::session::{Slot, Standing};
 use super::{Op, SessionKey, Shard, SocketKey, State};
 use crate::counters::Counters;
@@ -14,7 +15,6 @@ use crate::socket::Socket;
 use eventlog::{Position, SessionError, SessionKey as Key, SessionRoom};
 use hub::{JoinError, Room};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::oneshot;
 
@@ -293,20 +293,20 @@ impl Shard {
     pub(crate) fn skip_to(&self, sequence: u64) {
         self.state.borrow_mut().shown = sequence;
     }
+}
 
-    /// Whether a socket on its way in may be brought back one day: the rooms it was given so far,
-    /// and where it begins.
-    pub(super) fn new_journal(
-        &self,
-        recorder: &Arc<Recorder>,
-        state: &State,
-        rooms: &[Room],
-        pid: &str,
-    ) -> Journal {
-        let start = Position { epoch: recorder.log.epoch(), sequence: state.shown };
-        let rooms = rooms.iter().map(|room| (room.clone(), state.shown)).collect();
-        Journal::new(pid_key(pid), 1, start, rooms)
-    }
+/// What is known of a socket that connects now, when all up to `shown` is shown: the rooms it was
+/// given on its way in, and where it begins. If its connection is lost before it was sent what it
+/// begins with, it comes back to that.
+pub(super) fn new_journal(
+    recorder: &Recorder,
+    shown: u64,
+    (rooms, beginning): (&[Room], &Beginning),
+    pid: &str,
+) -> Journal {
+    let start = Position { epoch: recorder.log.epoch(), sequence: beginning.start(shown) };
+    let rooms = rooms.iter().map(|room| (room.clone(), beginning.since(room, shown))).collect();
+    Journal::new(pid_key(pid), 1, start, rooms)
 }
 
 /// Tells those who wait, if they still do.

@@ -230,7 +230,7 @@ async fn claim(
     }
     let after = match &wanted.offset {
         Some(offset) => offset.parse::<Position>().map_err(|_| NotRecovered::Offset)?,
-        None => session.start,
+        None => recovery::beginning(&session),
     };
     check_position(recorder, after)?;
     Ok(Claim { session, fence, after })

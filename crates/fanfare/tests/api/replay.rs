@@ -81,8 +81,8 @@ fn plain(mut event: Event, reached: &mut u64) -> String {
     short(&event)
 }
 
-/// What was sent since a position to the rooms it is put in, and to everyone, comes before the
-/// answer to CONNECT, in order and with its offsets; then what is live. A connection that breaks
+/// What was sent since a position to the rooms it is put in, and to everyone, comes right
+/// behind the answer to CONNECT, in order and with its offsets; then what is live. A connection that breaks
 /// after that goes on where it was.
 #[tokio::test]
 async fn everything_since_a_position() {
@@ -128,6 +128,81 @@ async fn the_past_comes_right_behind_the_answer() {
     let event = packet(&mut engine).await;
     assert!(event.starts_with(r#"42["event",1,""#), "{event}");
     drop(engine);
+    site.end().await;
+}
+
+/// A connection that breaks while the past is sent: the client comes back for the rest of it, and
+/// for nothing that was not its own.
+#[tokio::test]
+async fn cut_within_the_past() {
+    let site = site();
+    site.io.emit("before", ()).unwrap();
+    let from = publish(&site, "a", 0).await;
+    for number in 1..5 {
+        publish(&site, "a", number).await;
+        site.io.emit("to all", (number,)).unwrap();
+        publish(&site, "b", number).await;
+    }
+    let from = from.to_string();
+    for (query, all) in [
+        (vec![("rooms", "a"), ("from", &*from)], ["event", "to all"].repeat(4)),
+        (vec![("last", "a*3"), ("rooms", "b")], vec!["event"; 3]),
+    ] {
+        for seen in 0..=all.len() {
+            let mut options = Options::default();
+            for (name, value) in &query {
+                options = options.query(name, value);
+            }
+            let mut engine = testkit::EngineConnection::connect(&site.url, &options).await.unwrap();
+            engine.send_raw("40").await.unwrap();
+            let answer = packet(&mut engine).await;
+            let answer: Value = serde_json::from_str(&answer[2..]).unwrap();
+            let mut offset = None;
+            let mut names = Vec::new();
+            for _ in 0..seen {
+                let event = packet(&mut engine).await;
+                let event: Vec<Value> = serde_json::from_str(&event[2..]).unwrap();
+                names.push(event[0].as_str().unwrap().to_owned());
+                offset = event.last().unwrap().as_str().map(str::to_owned);
+            }
+            // An answer shows that the listeners of its connection are done.
+            engine.send_raw(r#"420["sync"]"#).await.unwrap();
+            while !packet(&mut engine).await.starts_with("430") {}
+            engine.abort().unwrap();
+            let pid = answer["pid"].as_str().unwrap().to_owned();
+            let resume = Some(testkit::Resume { pid, offset });
+            let mut client = within(site.client_with(Options { resume, ..options })).await;
+            assert!(client.recovered());
+            client.emit_with_ack("sync", []).await.unwrap();
+            names.extend(client.take_events().into_iter().map(|event| event.name));
+            assert_eq!(names, all, "cut after {seen}");
+        }
+    }
+    site.end().await;
+}
+
+/// A client that does not get its old socket back, and connects with the query of its first time, is
+/// not sent what it has seen.
+#[tokio::test]
+async fn its_own_offset_counts() {
+    let site = site_with(|settings| {
+        settings.log = Some(memory());
+        settings.recovery.window = Duration::ZERO;
+    });
+    let from = publish(&site, "a", 0).await.to_string();
+    publish(&site, "a", 1).await;
+    let mut client = client(&site, &[("rooms", "a"), ("from", &from)]).await;
+    assert_eq!(got(&mut client).await, ["event(1)"]);
+    let resume = client.resume();
+    drop(client);
+    site.until("given up", |counts| counts.sessions_expired == 1).await;
+    publish(&site, "a", 2).await;
+    let options = Options { resume, ..Options::default() };
+    let options = options.query("rooms", "a").query("from", &from);
+    let mut client = within(site.client_with(options)).await;
+    assert!(!client.recovered());
+    assert_eq!(got(&mut client).await, ["event(2)"]);
+    drop(client);
     site.end().await;
 }
 
