@@ -151,13 +151,18 @@ class StreamClient extends Client {
     const recovered = this.lastId !== "";
     this.connected = true;
     this.write("connect", { id: "stream", recovered });
-    if (!recovered) this.rooms.forEach((room) => this.isIn(room));
+    if (!recovered) this.isInAll();
+  }
+
+  /** Those of its address, and what is sent to everyone in the namespace. */
+  isInAll() {
+    [...this.rooms, "*"].forEach((room) => this.isIn(room));
   }
 
   onReset({ lastEventId }) {
     this.write("reset");
     if (lastEventId !== "") this.lastId = lastEventId;
-    this.rooms.forEach((room) => this.isIn(room));
+    this.isInAll();
   }
 
   onEvent({ data, lastEventId }) {
