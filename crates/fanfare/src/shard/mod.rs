@@ -57,7 +57,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use streams::Streams;
 use tokio_util::time::DelayQueue;
 
@@ -133,6 +133,10 @@ pub(crate) struct Shard {
 
 /// Bytes one read may take: a burst of small messages, or a good part of a large one.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+/// How long a thread that read the disk waits for more of it: many readers come together or not at
+/// all.
+const READERS_STAY: Duration = Duration::from_secs(1);
 
 impl State {
     /// The sockets of a namespace.
@@ -231,6 +235,7 @@ pub(crate) fn start(io: &Io, index: u8) -> std::io::Result<()> {
         let _end = End(io.shard(index).clone());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
+            .thread_keep_alive(READERS_STAY)
             .build_local(tokio::runtime::LocalOptions::default());
         // The one that waits is gone only if it panicked.
         match runtime {
