@@ -22,6 +22,8 @@ pub(crate) enum Profile {
     Impatient,
     /// Few connections, sessions, rooms and namespaces, a short outbox.
     Narrow,
+    /// Few events are remembered, and fewer sent again.
+    Forgetful,
     /// Few connections per address, this machine's included.
     PerAddress,
     /// Few sessions per address in a time, this machine's included; they must join soon.
@@ -71,6 +73,10 @@ impl Profile {
                 ("FANFARE_OUTBOX_BYTES", "64KB"),
                 ("FANFARE_MAX_PAYLOAD", "20KB"),
             ],
+            Self::Forgetful => &[
+                ("FANFARE_EVENT_LOG_MAX_EVENTS", "100"),
+                ("FANFARE_RECOVERY_EVENTS", "20"),
+            ],
             Self::PerAddress => &[
                 ("FANFARE_LIMITS_CONNECTIONS_PER_IP", "10"),
                 ("FANFARE_LIMITS_COUNT_LOOPBACK", "true"),
@@ -119,7 +125,7 @@ pub(crate) enum Fate {
 /// One thing that is done, or that must happen.
 ///
 /// In bytes and texts, `{host}`, `{sid}` (of the session opened last), `{ack}` (of the question heard
-/// last), `{key}` (of the HTTP API) and `{secret}` (which must never be in a log) are replaced.
+/// last), `{pid}` and `{offset}` (of the answer and the event heard last), `{key}` (of the HTTP API) and `{secret}` (which must never be in a log) are replaced.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     /// A new TCP connection; it becomes the present one.

@@ -138,7 +138,7 @@ impl House {
         for case in crate::slow::warm_up(profile) {
             let _ = scene.play(&case).await;
         }
-        self.secrets.extend(scene.sids.iter().cloned());
+        self.secrets.extend(scene.sids.iter().chain(&scene.noted.pids).cloned());
         scene.tidy().await;
         drop(scene);
         self.canary.rest().await;
@@ -174,7 +174,7 @@ impl House {
         for (reason, times) in &case.rejected {
             *expected.entry((*reason).to_owned()).or_default() += times;
         }
-        self.secrets.extend(scene.sids.iter().cloned());
+        self.secrets.extend(scene.sids.iter().chain(&scene.noted.pids).cloned());
         failures.extend(counted(&mut self.api, case, &before.stats, &expected).await.err());
         scene.tidy().await;
         drop(scene);

@@ -17,6 +17,7 @@ mod case;
 mod engine;
 mod figures;
 mod harness;
+mod history;
 mod http;
 mod json;
 mod listeners;
@@ -25,6 +26,7 @@ mod packets;
 mod peer;
 mod polling;
 mod rates;
+mod recovery;
 mod revision_3;
 mod scene;
 mod server;
@@ -61,6 +63,16 @@ async fn d_engine_packets_and_upgrade() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e_socketio_packets() {
     run("E", packets::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h_rooms_and_history() {
+    run("H-history", history::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h_recovery() {
+    run("H-recovery", recovery::cases()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

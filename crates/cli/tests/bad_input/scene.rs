@@ -1,9 +1,11 @@
 //! Playing a case: its steps, one after the other, on the connections it opens.
 
 mod many;
+mod noted;
 
 use std::collections::BTreeMap;
 
+use self::noted::Noted;
 use crate::case::{Case, Door, Step};
 use crate::peer::Peer;
 use crate::server::{LOOK_AGAIN, Server};
@@ -32,6 +34,8 @@ pub(crate) struct Scene<'a> {
     last: Option<Answer>,
     /// The id of the question heard last.
     ack: String,
+    /// What its clients come back with.
+    pub(crate) noted: Noted,
 }
 
 #[derive(Debug, Clone)]
@@ -55,6 +59,7 @@ impl<'a> Scene<'a> {
             provoked: BTreeMap::new(),
             last: None,
             ack: String::new(),
+            noted: Noted::default(),
         }
     }
 
@@ -192,7 +197,8 @@ impl<'a> Scene<'a> {
             }
             Step::HearsHas(text) => {
                 let frame = self.message().await?;
-                let holds = wire::find(&frame.payload, text.as_bytes()).is_some();
+                let text = self.filled(text.as_bytes());
+                let holds = wire::find(&frame.payload, &text).is_some();
                 agree(frame.first == 0x81 && holds, || frame_shown(&frame))
             }
             Step::Asked => {
@@ -246,6 +252,8 @@ impl<'a> Scene<'a> {
             ("{host}", self.server.host()),
             ("{sid}", sid),
             ("{ack}", &self.ack),
+            ("{pid}", &self.noted.pid),
+            ("{offset}", &self.noted.offset),
             ("{key}", self.server.key()),
             ("{secret}", self.server.secret()),
         ];
@@ -282,7 +290,9 @@ impl<'a> Scene<'a> {
         loop {
             let frame = self.peer()?.frame().await?;
             if frame != heartbeat() {
-                if let Some(sid) = sid_in(&String::from_utf8_lossy(&frame.payload)) {
+                let text = String::from_utf8_lossy(&frame.payload);
+                self.noted.hear(&text);
+                if let Some(sid) = sid_in(&text) {
                     self.sids.push(sid.clone());
                     let (door, peer) = (Door::WebSocket, Some(self.present));
                     self.session = Some(Session { sid, door, joined: false, peer });

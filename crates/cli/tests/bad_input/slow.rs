@@ -47,6 +47,10 @@ pub(crate) fn warm_up(profile: Profile) -> Vec<Case> {
         // The event log keeps the pages it wrote, up to a bound.
         cases.push(case("", "").step(Step::Publish("nobody", 1_200, 15_000)));
     }
+    // Those who read the disk are kept for the next, up to a bound.
+    cases.push(case("", "").step(Step::Publish("r", 60, 15_000)));
+    let history = get("/v1/rooms/r/history?limit=1000").into_bytes();
+    cases.push(case("", "").step(Step::Crowd(60, history, Fate::Answered(&[200, 404]))));
     cases.push(case("", "").step(Step::Crowd(
         200,
         get("/health").into_bytes(),
