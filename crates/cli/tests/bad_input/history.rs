@@ -11,6 +11,7 @@ pub(crate) fn cases() -> Vec<Case> {
     names(&mut cases);
     doors(&mut cases);
     questions(&mut cases);
+    questions_of_clients(&mut cases);
     pages(&mut cases);
     waiting(&mut cases);
     cases
@@ -178,6 +179,10 @@ fn questions(cases: &mut Vec<Case>) {
         let other = case("H20", method).send(request(method, &path("a"), "Content-Length: 0\r\n"));
         cases.push(other.status(&[405]).head_has("allow: GET, HEAD"));
     }
+}
+
+/// H20: the same as events, and as the query of a connection.
+fn questions_of_clients(cases: &mut Vec<Case>) {
     for question in [
         r#"["history"]"#,
         r#"["history",null]"#,
