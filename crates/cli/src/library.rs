@@ -6,7 +6,9 @@ use anyhow::Context;
 use eventlog::EventLog;
 use fanfare::engineio::{self, Cookie, Cors};
 use fanfare::server::{ServerSettings, TlsSettings};
-use fanfare::{OutboxLimits, ReadRate, Recording, RecoverySettings, Settings as Library, StreamSettings};
+use fanfare::{
+    OutboxLimits, ReadRate, Recording, RecoverySettings, Settings as Library, StreamSettings,
+};
 use socketio::Limits as PacketLimits;
 
 use crate::settings::{Parser, Settings, Size, Transport};

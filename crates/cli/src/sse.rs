@@ -91,9 +91,8 @@ fn check_accept(headers: &HeaderMap) -> Result<(), Refused> {
 }
 
 fn not_opened(error: StreamError) -> Refused {
-    let unavailable = |code, message| {
-        Refused::new(StatusCode::SERVICE_UNAVAILABLE, Refusal::new(code, message))
-    };
+    let unavailable =
+        |code, message| Refused::new(StatusCode::SERVICE_UNAVAILABLE, Refusal::new(code, message));
     match error {
         StreamError::TooManyRooms { limit } => {
             let message = format!("A stream has at most {limit} rooms.");
@@ -128,9 +127,8 @@ impl Wanted {
     ///
     /// A refusal that names the parameter and what was expected.
     fn of_query(query: &str) -> Result<Self, Refusal> {
-        let invalid = |message| {
-            Refusal::new("INVALID_REQUEST", message).with(json!({ "fields": FIELDS }))
-        };
+        let invalid =
+            |message| Refusal::new("INVALID_REQUEST", message).with(json!({ "fields": FIELDS }));
         let mut values: [Option<String>; FIELDS.len()] = Default::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let field = FIELDS.iter().position(|field| *field == name);
@@ -174,7 +172,8 @@ mod tests {
         check("rooms=a&namespace=/chat&lastEventId=x", &[a], "/chat");
         check("user=7", &[("user", "user:7")], "/");
         check("rooms=a&user=7", &[a, ("user", "user:7")], "/");
-        for query in ["", "namespace=/", "rooms=a&rooms=b", "rooms=a&x=1", "Rooms=a", "rooms=a&&=1"] {
+        for query in ["", "namespace=/", "rooms=a&rooms=b", "rooms=a&x=1", "Rooms=a", "rooms=a&&=1"]
+        {
             let refusal = Wanted::of_query(query).unwrap_err();
             assert_eq!(refusal.code, "INVALID_REQUEST", "{query}");
         }

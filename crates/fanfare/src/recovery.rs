@@ -31,6 +31,9 @@ pub(crate) enum NotRecovered {
     /// It may not be in one of the rooms any more.
     #[error("recovery_room_refused")]
     Room,
+    /// What the journal has of the session is not its last state.
+    #[error("recovery_journal_stale")]
+    Stale,
     /// A later attempt took the session.
     #[error("recovery_overtaken")]
     Overtaken,
@@ -54,6 +57,7 @@ impl NotRecovered {
             Self::TooMuch => "recovery_too_much",
             Self::Subject => "recovery_other_subject",
             Self::Room => "recovery_room_refused",
+            Self::Stale => "recovery_journal_stale",
             Self::Overtaken => "recovery_overtaken",
             Self::Log => "recovery_log_failed",
             Self::NoLog => "recovery_no_log",

@@ -185,6 +185,16 @@ pub trait EventLog: Send + Sync {
     /// How much it holds, for metrics. Quick.
     fn stats(&self) -> Stats;
 
+    /// How many changes of sessions were asked for and not journalled, because the store did not
+    /// take them. While there are more than [`journal_is_whole`](Self::journal_is_whole) was told,
+    /// a log on disk drops all sessions when it is opened again: what it has of them may not be
+    /// what clients were told.
+    fn journal_faults(&self) -> u64;
+
+    /// Up to this many faults were made good: each session they were about is journalled as it is
+    /// now, or removed.
+    fn journal_is_whole(&self, faults: u64);
+
     /// Takes nothing more, answers what is waiting, and ends in order. Waits for it. What is in
     /// memory can still be read.
     fn close(&self);

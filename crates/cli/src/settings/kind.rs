@@ -212,9 +212,7 @@ impl Item {
             Self::Choice(words) => require(words.contains(&text), "is not one of the choices"),
             Self::Origin => require(text == "*" || is_origin(text), "is not an origin"),
             Self::Namespace => require(is_namespace(text), "is not a namespace"),
-            Self::Replay => {
-                text.parse::<RoomReplay>().map(drop).map_err(|fault| fault.to_string())
-            }
+            Self::Replay => text.parse::<RoomReplay>().map(drop).map_err(|fault| fault.to_string()),
             Self::Rooms => {
                 text.parse::<fanfare::RoomPattern>().map(drop).map_err(|fault| fault.to_string())
             }

@@ -73,10 +73,9 @@ impl Profile {
                 ("FANFARE_OUTBOX_BYTES", "64KB"),
                 ("FANFARE_MAX_PAYLOAD", "20KB"),
             ],
-            Self::Forgetful => &[
-                ("FANFARE_EVENT_LOG_MAX_EVENTS", "100"),
-                ("FANFARE_RECOVERY_EVENTS", "20"),
-            ],
+            Self::Forgetful => {
+                &[("FANFARE_EVENT_LOG_MAX_EVENTS", "100"), ("FANFARE_RECOVERY_EVENTS", "20")]
+            }
             Self::PerAddress => &[
                 ("FANFARE_LIMITS_CONNECTIONS_PER_IP", "10"),
                 ("FANFARE_LIMITS_COUNT_LOOPBACK", "true"),

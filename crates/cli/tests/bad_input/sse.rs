@@ -190,7 +190,8 @@ fn positions(cases: &mut Vec<Case>) {
 /// I8, I12: for proxies, and for those who come back.
 fn heads(cases: &mut Vec<Case>) {
     let stream = |what: &str| case("I8", what).send(asked("?rooms=a", "Accept-Encoding: gzip\r\n"));
-    let fields = ["content-type: text/event-stream\r\n", "cache-control: no-store, no-transform\r\n"];
+    let fields =
+        ["content-type: text/event-stream\r\n", "cache-control: no-store, no-transform\r\n"];
     for profile in [Profile::Standard, Profile::Compressing] {
         let mut plain = stream("what proxies are told").on(profile);
         for field in fields {

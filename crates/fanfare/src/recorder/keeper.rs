@@ -81,6 +81,7 @@ impl Recorder {
                 }
             }),
         );
+        self.look_after_stale();
         io.check_gap();
         // The future need not be awaited.
         drop(io.run_on_all(|| |shard| shard.look_after_journals()));

@@ -4,10 +4,12 @@ mod batch;
 mod keeper;
 mod payload;
 mod sessions;
+mod stale;
 
 pub(crate) use keeper::Keeper;
 pub(crate) use sessions::{Sessions, pid_key};
 
+use self::stale::Stale;
 use crate::namespace::Event;
 use crate::settings::RecoverySettings;
 use crate::shard::{Broadcasting, Inbox};
@@ -78,6 +80,7 @@ pub(crate) struct Recorder {
     /// The shards, to be woken when their thread has something for the log.
     inboxes: Arc<[Arc<Inbox>]>,
     pub(crate) sessions: Sessions,
+    pub(super) stale: Stale,
     pub(crate) recovery: RecoverySettings,
     /// Who may read from the disk now.
     reads: Arc<Semaphore>,
@@ -100,6 +103,7 @@ impl Recorder {
             pending_bytes: AtomicU64::new(0),
             inboxes,
             sessions: Sessions::default(),
+            stale: Stale::default(),
             recovery,
             reads: Arc::new(Semaphore::new(MAX_READS)),
         }

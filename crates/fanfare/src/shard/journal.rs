@@ -15,6 +15,7 @@ use crate::socket::Socket;
 use eventlog::{Position, SessionError, SessionKey as Key, SessionRoom};
 use hub::{JoinError, Room};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::oneshot;
 
@@ -194,23 +195,29 @@ impl Shard {
         self.put(recorder, key, session);
     }
 
-    fn put(&self, recorder: &Recorder, key: SocketKey, session: eventlog::Session) {
+    fn put(&self, recorder: &Arc<Recorder>, key: SocketKey, session: eventlog::Session) {
         let (io, index) = (self.io.clone(), self.index);
+        let (known, fence, noting) = (session.key, session.fence, recorder.clone());
         recorder.log.put_session(
             session,
             Box::new(move |written| {
-                io.shard(index).push(Op::run(move |shard| shard.journalled(key, written)));
+                noting.wrote(known, fence, &written);
+                io.shard(index).push(Op::run(move |shard| {
+                    if !shard.journalled(key, written) {
+                        noting.abandon(known); // its socket is gone
+                    }
+                }));
             }),
         );
     }
 
-    /// The log has answered a write.
-    fn journalled(self: &Rc<Self>, key: SocketKey, written: Result<(), SessionError>) {
+    /// The log has answered a write. Says whether the socket is still there.
+    fn journalled(self: &Rc<Self>, key: SocketKey, written: Result<(), SessionError>) -> bool {
         let mut guard = self.state.borrow_mut();
         let state = &mut *guard;
-        let Some(slot) = state.sockets.get_mut(key) else { return };
+        let Some(slot) = state.sockets.get_mut(key) else { return false };
         let session = slot.socket.session_key();
-        let Some(mut journal) = slot.journal.take() else { return };
+        let Some(mut journal) = slot.journal.take() else { return false };
         let mut failed = None;
         journal.stage = match written {
             Ok(()) => Stage::Written,
@@ -226,30 +233,26 @@ impl Shard {
             tell(journal.told_next.drain(..));
             state.release(session, &mut journal);
         }
-        let known = journal.key;
         if let Some(slot) = state.sockets.get_mut(key) {
             slot.journal = Some(journal);
         }
         drop(guard);
         if let Some(error) = failed {
-            self.not_journalled(key, known, &error);
+            self.not_journalled(key, &error);
         }
         if again {
             self.journal(key);
         }
         self.wake();
+        true
     }
 
-    fn not_journalled(&self, socket: SocketKey, key: Key, error: &SessionError) {
+    fn not_journalled(&self, socket: SocketKey, error: &SessionError) {
         if matches!(error, SessionError::Fenced(_)) {
             return; // its client is elsewhere by now
         }
         Counters::add(&self.io.inner().counters.sessions_unjournalled, 1);
-        tracing::debug!(%error, "a session was not journalled: it is not brought back until it is");
         self.state.borrow_mut().unjournalled.push(socket);
-        if let Some(recorder) = &self.io.inner().recorder {
-            recorder.sessions.forget(key);
-        }
     }
 
     /// Tries again what the journal did not take.
@@ -270,6 +273,7 @@ impl Shard {
         if journal.stage == Stage::Connecting {
             return;
         }
+        recorder.abandon(journal.key);
         if reason.is_recoverable() {
             recorder.sessions.leave(journal.key, socket.home(), Instant::now());
         } else if recorder.sessions.holder(journal.key) == Some(socket.home()) {

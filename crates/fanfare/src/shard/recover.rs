@@ -221,6 +221,9 @@ async fn claim(
 ) -> Result<Claim, NotRecovered> {
     let key = pid_key(&wanted.pid);
     let fence = recorder.sessions.attempt(key).ok_or(NotRecovered::UnknownPid)?;
+    if recorder.is_stale(key) {
+        return Err(NotRecovered::Stale);
+    }
     let session = read_session(recorder, key).await?;
     if *session.namespace != *namespace.name() {
         return Err(NotRecovered::Namespace);

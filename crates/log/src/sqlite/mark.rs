@@ -52,14 +52,22 @@ pub(super) struct Mark {
     pub(super) head: u64,
     /// Whether something was answered before it was synced, in this life of the process.
     pub(super) unsynced: bool,
+    /// Whether the journal of sessions lacks changes that could not be written.
+    pub(super) stale: bool,
     pub(super) boot: BootId,
 }
+
+/// The bits of the mark's flags.
+const UNSYNCED: u64 = 1;
+const STALE: u64 = 2;
 
 impl Mark {
     fn encode(&self) -> [u8; MARK_BYTES] {
         let mut bytes = Vec::with_capacity(MARK_BYTES);
         bytes.extend_from_slice(&MAGIC);
-        for number in [self.epoch.0, self.commits, self.head, u64::from(self.unsynced)] {
+        let flag = |is_set: bool, bit: u64| if is_set { bit } else { 0 };
+        let flags = flag(self.unsynced, UNSYNCED) | flag(self.stale, STALE);
+        for number in [self.epoch.0, self.commits, self.head, flags] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes.extend_from_slice(&self.boot.0.unwrap_or_default());
@@ -77,13 +85,14 @@ impl Mark {
         }
         let (numbers, boot) = content.as_chunks::<8>();
         debug_assert!(boot.is_empty());
-        let [epoch, commits, head, unsynced, one, two] = numbers else { return None };
+        let [epoch, commits, head, flags, one, two] = numbers else { return None };
         let boot = [*one, *two].concat().try_into().unwrap_or_default();
         Some(Self {
             epoch: Epoch(u64::from_le_bytes(*epoch)),
             commits: u64::from_le_bytes(*commits),
             head: u64::from_le_bytes(*head),
-            unsynced: u64::from_le_bytes(*unsynced) != 0,
+            unsynced: u64::from_le_bytes(*flags) & UNSYNCED != 0,
+            stale: u64::from_le_bytes(*flags) & STALE != 0,
             boot: BootId((boot != [0; 16]).then_some(boot)),
         })
     }
@@ -176,7 +185,8 @@ mod tests {
     #[test]
     fn a_mark_comes_back_and_any_changed_bit_is_found() {
         let boot = BootId::new([7; 16]);
-        let mark = Mark { epoch: Epoch(1), commits: 2, head: 3, unsynced: true, boot };
+        let (unsynced, stale) = (true, true);
+        let mark = Mark { epoch: Epoch(1), commits: 2, head: 3, unsynced, stale, boot };
         let bytes = mark.encode();
         assert_eq!(Mark::decode(&bytes), Some(mark));
         for bit in 0..MARK_BYTES * 8 {
@@ -188,7 +198,8 @@ mod tests {
 
     #[test]
     fn an_unknown_boot_is_never_the_same_boot() {
-        let mark = |boot| Mark { epoch: Epoch(1), commits: 0, head: 0, unsynced: true, boot };
+        let (unsynced, stale) = (true, false);
+        let mark = |boot| Mark { epoch: Epoch(1), commits: 0, head: 0, unsynced, stale, boot };
         let (one, two, unknown) = (BootId::new([1; 16]), BootId::new([2; 16]), BootId(None));
         assert!(!mark(one).lost_power(one));
         assert!(mark(one).lost_power(two));

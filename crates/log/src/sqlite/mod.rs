@@ -26,6 +26,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
@@ -101,6 +102,8 @@ impl SqliteLog {
             health: Mutex::new(Health::Ready),
             shown: Mutex::new(Some(head)),
             stats: Mutex::new(opened.state.stats()),
+            journal_faults: AtomicU64::new(0),
+            journal_whole: AtomicU64::new(0),
         });
         let writer = Writer {
             shared: Arc::clone(&shared),
@@ -140,7 +143,11 @@ impl SqliteLog {
     }
 
     fn ask(&self, work: Work, answer: Answer, bytes: u64) {
-        self.shared.queue.push(Request { work, answer, bytes });
+        let journal = matches!(work, Work::Put(_) | Work::Remove(..));
+        if !self.shared.queue.push(Request { work, answer, bytes }) && journal {
+            self.shared.journal_faults.fetch_add(1, Ordering::AcqRel);
+            self.shared.queue.wake();
+        }
     }
 
     fn tail(&self) -> std::sync::RwLockReadGuard<'_, Tail> {
@@ -245,6 +252,15 @@ impl EventLog for SqliteLog {
 
     fn close(&self) {
         Self::close(self);
+    }
+
+    fn journal_faults(&self) -> u64 {
+        self.shared.journal_faults.load(Ordering::Acquire)
+    }
+
+    fn journal_is_whole(&self, faults: u64) {
+        self.shared.journal_whole.fetch_max(faults, Ordering::AcqRel);
+        self.shared.queue.wake();
     }
 
     fn put_session(&self, session: Session, done: Done<Result<(), SessionError>>) {

@@ -129,7 +129,8 @@ pub struct OpenReport {
     pub change: Option<EpochChange>,
     /// How many entries it has.
     pub entries: u64,
-    /// How many sessions were dropped, because no session of an old epoch can be recovered.
+    /// How many sessions were dropped: because no session of an old epoch can be recovered, or
+    /// because the journal lacked changes of some, which the disk did not take.
     pub sessions_dropped: u64,
 }
 
@@ -169,7 +170,10 @@ pub(super) fn open(settings: &SqliteSettings) -> Result<Opened, OpenError> {
         None => {
             let change = epoch_change(&state, is_new, mark, settings.boot);
             if change.as_ref().is_some_and(|change| *change != EpochChange::Created) {
-                (state, sessions_dropped) = renew(&mut connection, state).map_err(of)?;
+                (state, sessions_dropped) = renew(&mut connection, state, true).map_err(of)?;
+            } else if mark.is_some_and(|mark| mark.stale) {
+                // What is journalled may not be what clients were told; positions still hold.
+                (state, sessions_dropped) = renew(&mut connection, state, false).map_err(of)?;
             }
             change
         }
@@ -182,6 +186,7 @@ pub(super) fn open(settings: &SqliteSettings) -> Result<Opened, OpenError> {
         commits: state.commits,
         head: state.head,
         unsynced: false,
+        stale: false,
         boot: settings.boot,
     };
     mark_file.write(&mark).and_then(|()| mark_file.sync()).map_err(OpenError::of_io)?;
@@ -252,8 +257,13 @@ fn epoch_change(
 }
 
 /// Begins a new life with the same entries.
-fn renew(connection: &mut Connection, state: State) -> Result<(State, u64), StoreError> {
-    let epoch = Epoch::random().map_err(|_| StoreError::Damaged("the randomness"))?;
+fn renew(
+    connection: &mut Connection,
+    state: State,
+    anew: bool,
+) -> Result<(State, u64), StoreError> {
+    let random = || Epoch::random().map_err(|_| StoreError::Damaged("the randomness"));
+    let epoch = if anew { random()? } else { state.epoch };
     let transaction = connection.transaction()?;
     let settings = crate::Settings::default();
     let mut rooms = RoomCache::default();

@@ -104,8 +104,9 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a request at the end; answers it at once if there is no room or the log is closed.
-    pub(super) fn push(&self, request: Request) {
+    /// Adds a request at the end; answers it at once if there is no room or the log is closed. Says
+    /// whether it was added.
+    pub(super) fn push(&self, request: Request) -> bool {
         let mut waiting = self.waiting();
         let refusal = if waiting.closed {
             AppendError::Closed
@@ -118,10 +119,11 @@ impl Queue {
             waiting.requests.push_back(request);
             drop(waiting);
             self.came.notify_one();
-            return;
+            return true;
         };
         drop(waiting);
         request.answer.give(Err(refusal));
+        false
     }
 
     /// Puts the rest of a long request back, behind what came meanwhile.

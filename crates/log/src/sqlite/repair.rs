@@ -83,7 +83,7 @@ pub(super) fn repair_locked(path: &Path, file: &mut MarkFile) -> Result<RepairRe
     swap(path, &target, &damaged)?;
     let (commits, head) = (state.commits, state.head);
     let boot = BootId::of_this_machine();
-    let mark = Mark { epoch, commits, head, unsynced: false, boot };
+    let mark = Mark { epoch, commits, head, unsynced: false, stale: false, boot };
     file.write(&mark).and_then(|()| file.sync()).map_err(OpenError::of_io)?;
     Ok(RepairReport {
         epoch,

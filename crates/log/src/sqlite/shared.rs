@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use super::keeper::Keeper;
@@ -25,6 +26,10 @@ pub(super) struct Shared {
     /// What the watchers were called with last.
     pub(super) shown: Mutex<Option<Position>>,
     pub(super) stats: Mutex<Stats>,
+    /// Changes of sessions that were not journalled.
+    pub(super) journal_faults: AtomicU64,
+    /// Up to which of them the journal was made good again.
+    pub(super) journal_whole: AtomicU64,
 }
 
 impl Shared {

@@ -291,3 +291,55 @@ fn a_read_only_store_says_so_and_reading_goes_on() {
     assert_eq!(fault.refusal(), Refusal::ReadOnly);
     assert!(schema::State::load(&opened.connection).is_ok());
 }
+
+fn session(fence: u64) -> Session {
+    Session {
+        key: SessionKey([7; 32]),
+        socket: "s".into(),
+        subject: None,
+        namespace: "/".into(),
+        rooms: Vec::new(),
+        start: Position { epoch: Epoch(1), sequence: 0 },
+        fence,
+        time_ms: 1,
+        state: bytes::Bytes::new(),
+    }
+}
+
+fn put(log: &SqliteLog, fence: u64) -> Result<(), SessionError> {
+    wait(|done| log.put_session(session(fence), done)).unwrap()
+}
+
+/// A change of a session that the disk did not take: what is journalled may not be what its client
+/// was told, so a killed process leaves a log that gives no session back. Entries and the epoch
+/// stay. Once the log was told that all is journalled again, sessions stay too.
+#[test]
+fn a_journal_that_lacks_changes_is_not_believed_after_a_kill() {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, failing, _) = failing(directory.path());
+    assert_eq!(append(&log, Durability::Os), Ok(1));
+    assert_eq!(put(&log, 1), Ok(()));
+    let whole = copy(directory.path());
+    failing.store(true, Ordering::SeqCst);
+    until(|| append(&log, Durability::Disk).is_err());
+    assert!(put(&log, 2).is_err());
+    assert!(log.journal_faults() > 0);
+    let lacking = copy(directory.path());
+    failing.store(false, Ordering::SeqCst);
+    until(|| put(&log, 2).is_ok());
+    log.journal_is_whole(log.journal_faults());
+    until(|| mark::peek(&settings(directory.path()).path).is_some_and(|mark| !mark.stale));
+    let mended = copy(directory.path());
+    for (files, sessions) in [(&whole, 1), (&lacking, 0), (&mended, 1)] {
+        let again = SqliteLog::open(settings(files.path())).unwrap();
+        assert_eq!((again.report().change.clone(), again.epoch()), (None, log.epoch()));
+        assert_eq!(again.report().sessions_dropped, 1 - sessions);
+        assert_eq!(again.stats().sessions, sessions);
+        assert!(again.head().sequence >= 1);
+        again.close();
+        // Said once: what was dropped cannot be wrong any more.
+        drop(again);
+        let again = SqliteLog::open(settings(files.path())).unwrap();
+        assert_eq!(again.report().sessions_dropped, 0);
+    }
+}

@@ -1,5 +1,6 @@
 //! The one thread that writes: takes what is waiting as a group, commits it once, answers.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -48,7 +49,9 @@ impl Writer {
         let guard = Abandon(Arc::clone(&self.shared));
         loop {
             let ready = self.in_doubt.is_none() && self.shared.health() == Health::Ready;
-            match self.shared.queue.next((!ready).then_some(PROBE_INTERVAL)) {
+            let next = self.shared.queue.next((!ready).then_some(PROBE_INTERVAL));
+            self.mark_journal();
+            match next {
                 Next::Group(group) => self.group(group),
                 Next::Nothing => self.probe(),
                 Next::Closed => break,
@@ -68,7 +71,8 @@ impl Writer {
         let durable = durability == Some(Durability::Disk);
         if let Err(refusal) = self.settle().and_then(|()| self.announce(durable)) {
             self.shared.refuse(&refusal);
-            return answer_all(group.into_iter().map(|request| request.answer), &refusal, false);
+            let answers: Vec<Answer> = group.into_iter().map(|request| request.answer).collect();
+            return self.fail(answers, &refusal, false);
         }
         let is_reset = group.iter().any(|request| matches!(request.work, Work::Reset));
         let is_trim = group.iter().all(|request| matches!(request.work, Work::Trim { .. }));
@@ -86,7 +90,7 @@ impl Writer {
                 if !(is_trim && matches!(refusal, Refusal::Damaged(_))) {
                     self.shared.refuse(&refusal);
                 }
-                return answer_all(answers.into_iter(), &refusal, unknown);
+                return self.fail(answers, &refusal, unknown);
             }
         };
         self.unpublished.extend(committed.entries);
@@ -95,7 +99,7 @@ impl Writer {
             drop(held);
             self.in_doubt = Some(refusal.clone());
             self.shared.refuse(&refusal);
-            return answer_all(committed.answers.into_iter(), &refusal, true);
+            return self.fail(committed.answers, &refusal, true);
         }
         if let Some(mut tail) = held {
             tail.publish(std::mem::take(&mut self.unpublished), self.head(), self.state.first);
@@ -106,6 +110,33 @@ impl Writer {
         if let Some(rest) = committed.rest {
             self.shared.queue.push_back(rest);
         }
+    }
+
+    /// Answers what failed; before, the mark says so if changes of sessions are among it.
+    fn fail(&mut self, answers: Vec<Answer>, refusal: &Refusal, unknown: bool) {
+        let journal = |answer: &&Answer| matches!(answer, Answer::Put(..) | Answer::Remove(..));
+        let faults = answers.iter().filter(journal).count() as u64;
+        self.shared.journal_faults.fetch_add(faults, Ordering::AcqRel);
+        self.mark_journal();
+        answer_all(answers.into_iter(), refusal, unknown);
+    }
+
+    /// Lets the mark say whether the journal lacks changes: sessions are not brought back from it
+    /// after a restart then. The mark is written in place, also when the disk is full.
+    fn mark_journal(&mut self) {
+        let faults = self.shared.journal_faults.load(Ordering::Acquire);
+        let whole = self.shared.journal_whole.load(Ordering::Acquire);
+        let stale = faults > whole;
+        if stale == self.mark.stale {
+            return;
+        }
+        let mark = Mark { stale, ..self.mark };
+        let written = self.mark_file.write(&mark).and_then(|()| self.mark_file.sync());
+        if let Err(error) = written {
+            tracing::error!(%error, "the event log's mark could not be written");
+            return;
+        }
+        self.mark = mark;
     }
 
     fn head(&self) -> Position {
