@@ -3,13 +3,15 @@
 //! function that is used below with real clients.
 
 use bytes::Bytes;
+use fanfare::eventlog::{self, MemoryLog};
 use fanfare::{
-    Ack, AckError, Args, Disconnect, EmitError, Event, EventError, Io, Refused, Server, Socket,
+    Ack, AckError, Args, Disconnect, EmitError, Event, EventError, HistoryQuery, Io, Log, Refused,
+    Replay, Server, Socket,
 };
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use testkit::{Client, EngineConnection, EnginePacket, Options};
 
 const PAGE: &str = include_str!("../../../docs/rust-api.md");
@@ -30,6 +32,48 @@ async fn serve(io: &Io, shutdown: impl Future<Output = ()>) -> Outcome {
     println!("listening on {}", bound.local_addr());
     bound.serve(shutdown).await?;
     Ok(())
+}
+
+fn remembering(log: MemoryLog) -> Outcome<Io> {
+    let io = Io::with(|settings| settings.log = Some(Log::new(log)))?;
+    Ok(io)
+}
+
+async fn history(io: &Io) -> Outcome {
+    let last_ten = HistoryQuery { limit: 10, ..HistoryQuery::default() };
+    let page = io.main().history("news", last_ten).await?;
+    for event in &page.events {
+        println!("{} {} {}", event.position, event.name, event.args.json());
+    }
+    // Waits until something comes, for a minute at most.
+    let in_a_minute = Instant::now() + Duration::from_secs(60);
+    if io.main().wait_beyond("news", page.head, in_a_minute).await? {
+        let new = io.main().history("news", HistoryQuery::after(page.head)).await?;
+        // Only then it is all that came.
+        assert!(new.complete && !new.more);
+    }
+    Ok(())
+}
+
+fn past(io: &Io) {
+    io.main().middleware(|socket: Socket| async move {
+        // All since a position, for the rooms it is in; or the last events of a room.
+        if let Some(seen) = socket.handshake().query("seen").and_then(|seen| seen.parse().ok()) {
+            socket.begin_from(seen);
+        }
+        let joined = match socket.join_with("news", Replay::Last(20)) {
+            Ok(joining) => joining.await.is_ok(),
+            Err(_) => false,
+        };
+        if joined { Ok(()) } else { Err(Refused::new("no room left")) }
+    });
+    io.main().on("enter", |socket: Socket, (room,): (String,), ack: Ack| async move {
+        let Ok(joining) = socket.join_with_history(room, Replay::LastValue) else { return };
+        if let Ok(past) = joining.await {
+            // Cut exactly at the join: what comes later is sent to the socket.
+            ack.send((past.events.last().map(|event| event.args.json().into_owned()),));
+        }
+    });
 }
 
 #[derive(Serialize, Deserialize)]
@@ -337,4 +381,33 @@ async fn a_server_serves_until_it_is_told_to_stop() {
     let io = settings().unwrap();
     serve(&io, std::future::ready(())).await.unwrap();
     assert!(io.is_closing());
+}
+
+/// The past is read, waited for, and given to those who come.
+#[tokio::test]
+async fn the_past() -> Outcome {
+    let io = remembering(MemoryLog::new(eventlog::Settings::default())?)?;
+    past(&io);
+    io.to("news").publish("news", ("first",)).await?;
+    let waiting = tokio::spawn({
+        let io = io.clone();
+        async move { history(&io).await.map_err(|error| error.to_string()) }
+    });
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = Server::new(io.clone(), io.router()).bind(([127, 0, 0, 1], 0).into())?;
+    let url = format!("http://{}", server.local_addr());
+    let serving = tokio::spawn(server.serve(async { stopped.await.unwrap_or_default() }));
+    let mut client = Client::connect(&url, Options::default()).await?;
+    assert_eq!(client.next_event().await?.args[0], "first");
+    while !waiting.is_finished() {
+        io.to("news").publish("news", ("second",)).await?;
+        tokio::task::yield_now().await;
+    }
+    waiting.await??;
+    let answer = client.emit_with_ack("enter", [json!("news")]).await?;
+    assert_eq!(answer.args, [json!(r#""second""#)]);
+    client.disconnect().await?;
+    stop.send(()).unwrap_or_default();
+    serving.await??;
+    Ok(())
 }
