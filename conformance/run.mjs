@@ -1,6 +1,6 @@
 // Runs the suites against a server and says how it went. See README.md.
 import { readdirSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { run } from "node:test";
 import { parseArgs } from "node:util";
@@ -10,13 +10,14 @@ import { startServer } from "./lib/server.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const DEFAULT_SERVER = join(here, "../target/debug/examples/conformance");
-const SUITES = ["wire", "clients"];
+const SUITES = ["wire", "clients", "binary"];
 const FILES_AT_ONCE = 3;
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     server: { type: "string" },
+    binary: { type: "string" },
     peer: { type: "string" },
     only: { type: "string" },
     grep: { type: "string" },
@@ -54,6 +55,7 @@ function givenTargets() {
 
 async function main() {
   const chosen = files();
+  process.env.CONFORMANCE_BINARY = options.binary ? resolve(options.binary) : "";
   const given = givenTargets();
   const servers = {};
   try {

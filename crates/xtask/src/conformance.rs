@@ -54,7 +54,7 @@ pub(crate) fn count(options: &Options) -> Result<Counts> {
     suites.arg("run.mjs").current_dir(&folder);
     match &options.peer {
         Some(peer) => suites.args(["--peer", peer]),
-        None => suites.arg("--server").arg(server()?),
+        None => suites.arg("--server").arg(server()?).arg("--binary").arg(binary()?),
     };
     if options.quick {
         suites.arg("--quick");
@@ -123,6 +123,11 @@ fn autobahn(quick: bool) -> Result<Command> {
 /// The conformance server, which is an example of the library's public API.
 fn server() -> Result<PathBuf> {
     cargo::build(&["--package", "fanfare", "--example", "conformance"], "conformance")
+}
+
+/// The binary, for what the library's server has not.
+fn binary() -> Result<PathBuf> {
+    cargo::build(&["--package", "fanfare-cli", "--bin", "fanfare"], "fanfare")
 }
 
 #[cfg(test)]
