@@ -10,7 +10,7 @@ import { startServer } from "./lib/server.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const DEFAULT_SERVER = join(here, "../target/debug/examples/conformance");
-const SUITES = ["wire", "clients", "binary"];
+const SUITES = ["wire", "clients", "binary", "sse"];
 const FILES_AT_ONCE = 3;
 
 const { values: options, positionals } = parseArgs({

@@ -41,8 +41,8 @@ pub(crate) enum NotRecovered {
     #[error("recovery_log_failed")]
     Log,
     /// Nothing is recorded.
-    #[error("recovery_no_log")]
-    NoLog,
+    #[error("recovery_not_recorded")]
+    NotRecorded,
 }
 
 impl NotRecovered {
@@ -60,7 +60,7 @@ impl NotRecovered {
             Self::Stale => "recovery_journal_stale",
             Self::Overtaken => "recovery_overtaken",
             Self::Log => "recovery_log_failed",
-            Self::NoLog => "recovery_no_log",
+            Self::NotRecorded => "recovery_not_recorded",
         }
     }
 }

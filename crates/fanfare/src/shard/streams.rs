@@ -127,7 +127,7 @@ impl Shard {
         after: StreamAfter,
     ) -> Result<(Position, Vec<Arc<Entry>>), NotRecovered> {
         let after = after?;
-        let recorder = self.io.inner().recorder.clone().ok_or(NotRecovered::NoLog)?;
+        let recorder = self.io.inner().recorder.clone().ok_or(NotRecovered::NotRecorded)?;
         check_position(&recorder, after)?;
         let session = session_of(opening, after);
         let missed = self.missed(&recorder, &session, after, Limits::of(&recorder)).await?;

@@ -272,7 +272,7 @@ async fn without_a_log() {
     assert_eq!(reset, json!({ "reason": "offset_invalid", "head": null }));
     let position = "AAAAAAAAAAA.1";
     let (_, reset) = site.stream("a", Some(position)).await;
-    assert_eq!(reset, json!({ "reason": "no_log", "head": null }));
+    assert_eq!(reset, json!({ "reason": "not_recorded", "head": null }));
     drop(stream);
     site.end().await;
 }
