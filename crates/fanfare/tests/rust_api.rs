@@ -2,17 +2,19 @@
 //! `docs/rust-api.md` shows code that works: each of its snippets stands in this file, in a
 //! function that is used below with real clients.
 
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use fanfare::eventlog::{self, MemoryLog};
 use fanfare::{
     Ack, AckError, Args, Disconnect, EmitError, Event, EventError, HistoryQuery, Io, Log, Refused,
-    Replay, Server, Socket,
+    Replay, Server, Socket, StreamOptions,
 };
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use testkit::{Client, EngineConnection, EnginePacket, Options};
+use testkit::{Client, EngineConnection, EnginePacket, EventStream, Options};
 
 const PAGE: &str = include_str!("../../../docs/rust-api.md");
 
@@ -214,6 +216,22 @@ fn namespaces(io: &Io) -> Outcome {
 }
 
 /// The lines of a text without indentation, and without empty ones.
+fn streams(io: &Io) -> axum::Router {
+    let streams = io.clone();
+    let news = axum::routing::get(async move |request: axum::extract::Request| {
+        let (head, _) = request.into_parts();
+        // Where the client was (`Last-Event-ID`), its origin and its connection.
+        let options = StreamOptions::of_request(&head)
+            .expires_at(Instant::now() + Duration::from_secs(3600)); // with its token, say
+        match streams.main().stream("news", options) {
+            Ok(stream) => stream.into_response(),
+            Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
+        }
+    });
+    let router = io.router().route("/news", news);
+    router
+}
+
 fn lines(text: &str) -> Vec<&str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
 }
@@ -373,6 +391,20 @@ async fn namespaces_are_fixed_or_made_on_demand() {
     assert_eq!(tenant.emit_with_ack("ping", []).await.unwrap().args, [] as [Value; 0]);
     assert!(connect_to("/of-them", json!({ "tenant": "us" })).await.is_err());
     assert!(connect_to("/documents/x", json!({})).await.is_err());
+    io.close(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn streams_bring_what_is_sent_to_rooms() {
+    let io = settings().unwrap();
+    let bound = Server::new(io.clone(), streams(&io)).bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let url = format!("http://{}/news", bound.local_addr());
+    tokio::spawn(bound.serve(std::future::pending()));
+    let mut stream = EventStream::open(&url, None).await.unwrap();
+    assert_eq!(stream.next().await.unwrap().name, "ready");
+    io.to("news").emit("said", ("hello", 1)).unwrap();
+    assert_eq!(stream.next().await.unwrap().data, r#"["hello",1]"#);
+    drop(stream);
     io.close(Duration::from_secs(5)).await;
 }
 
