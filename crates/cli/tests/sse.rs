@@ -89,9 +89,27 @@ async fn every_door_to_a_room_is_open_to_the_same() {
     let server = Running::start(&[]);
     let long = "r".repeat(256);
     let names = [
-        "news", "chat:42", "users:1", "a.b", "user", "User:7", "nineteen-characters", "%", "+",
-        "", "two words", "r\u{f6}om", "a#b", "*", "$system", "user:7", "user:", &long, "a\u{0}b",
-        "PWuJ1IT4M4LrwHUgAAAA", "twenty.characters.ok",
+        "news",
+        "chat:42",
+        "users:1",
+        "a.b",
+        "user",
+        "User:7",
+        "nineteen-characters",
+        "%",
+        "+",
+        "",
+        "two words",
+        "r\u{f6}om",
+        "a#b",
+        "*",
+        "$system",
+        "user:7",
+        "user:",
+        &long,
+        "a\u{0}b",
+        "PWuJ1IT4M4LrwHUgAAAA",
+        "twenty.characters.ok",
     ];
     let client = Client::connect(server.url(), Options::default()).await.unwrap();
     for name in names {

@@ -215,14 +215,15 @@ fn namespaces(io: &Io) -> Outcome {
     Ok(())
 }
 
-/// The lines of a text without indentation, and without empty ones.
+#[expect(clippy::let_and_return, reason = "as the page shows it")]
 fn streams(io: &Io) -> axum::Router {
     let streams = io.clone();
     let news = axum::routing::get(async move |request: axum::extract::Request| {
         let (head, _) = request.into_parts();
         // Where the client was (`Last-Event-ID`), its origin and its connection.
-        let options = StreamOptions::of_request(&head)
-            .expires_at(Instant::now() + Duration::from_secs(3600)); // with its token, say
+        // It ends with its token, say.
+        let end = Instant::now() + Duration::from_secs(3600);
+        let options = StreamOptions::of_request(&head).expires_at(end);
         match streams.main().stream("news", options) {
             Ok(stream) => stream.into_response(),
             Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
@@ -232,6 +233,7 @@ fn streams(io: &Io) -> axum::Router {
     router
 }
 
+/// The lines of a text without indentation, and without empty ones.
 fn lines(text: &str) -> Vec<&str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
 }

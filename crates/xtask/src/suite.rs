@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::cargo::cargo;
 use crate::report::{Counts, Report};
-use crate::{conformance, fuzz, process};
+use crate::{conformance, fuzz, oracle, process};
 
 /// Formatting, lints and documentation.
 ///
@@ -54,6 +54,10 @@ fn test_steps(report: &mut Report) {
         None => report.step("WebSocket (Autobahn)", conformance::count_autobahn),
         Some(reason) => report.leave_out("WebSocket (Autobahn)", reason),
     }
+    // A machine without Node.js has been told so by the conformance suites.
+    report.step("promise (oracle)", || {
+        oracle::run(&oracle::Options::default()).map(|()| Counts::one(true))
+    });
     report.step("fuzz smoke", || fuzz::count(fuzz::SMOKE_SECONDS, None));
 }
 
