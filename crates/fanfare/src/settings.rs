@@ -85,7 +85,8 @@ pub struct RecoverySettings {
     /// The most events that are sent again. Who missed more is told that it was not recovered, and
     /// reads the history. Default: 10 000, about what an outbox takes.
     pub max_events: usize,
-    /// The most bytes of them. Default: 2 MiB, half of what an outbox takes.
+    /// The most bytes of them. Default: 16 MiB, so that a client that was cut because its outbox was
+    /// full gets what it missed. They may wait for it beyond [`OutboxLimits`].
     pub max_bytes: usize,
     /// The most sessions that wait for their clients; of more, the oldest are given up. Default:
     /// 500 000, half of what a log's journal takes.
@@ -121,7 +122,7 @@ impl Default for RecoverySettings {
             enabled: true,
             window: Duration::from_secs(24 * 3600),
             max_events: 10_000,
-            max_bytes: 2 << 20,
+            max_bytes: 16 << 20,
             max_waiting: 500_000,
         }
     }

@@ -191,8 +191,8 @@ table::settings! {
         events: u64 = Kind::Count { min: 1, max: 10_000 }, Some("10000"),
             "about what may wait for a client that is connected";
         /// How many bytes of them.
-        bytes: Size = Kind::Size { min: Size(KB), max: Size(GB) }, Some("2MiB"),
-            "half of what may wait for a client that is connected";
+        bytes: Size = Kind::Size { min: Size(KB), max: Size(GB) }, Some("16MiB"),
+            "a client that was cut because it was slow has missed more than may wait for one";
         /// How many sessions wait for their clients; the oldest are given up.
         waiting: u64 = Kind::Count { min: 1, max: 100_000_000 }, Some("500000"),
             "half of event_log.max_sessions: the others are connected";

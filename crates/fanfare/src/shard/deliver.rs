@@ -1,6 +1,5 @@
 //! From an event to the bytes its receivers are sent.
 
-use super::outbox::Backlog;
 use super::run::Run;
 use super::session::{Session, Standing};
 use super::{Asked, Broadcasting, OpenRun, Polled, Seat, SessionKey, Shard, SocketKey, State};
@@ -170,11 +169,8 @@ impl Shard {
         let Some(session) = guard.sessions.get_mut(key) else { return };
         session.dirty = false;
         let written = if session.held > 0 { Written::Blocked } else { session.write() };
-        let too_much = written == Written::Blocked && {
-            let limits = self.io.settings().outbox;
-            let Backlog { events, bytes } = session.outbox.backlog();
-            events > limits.max_events || (bytes > limits.max_bytes && events > 1)
-        };
+        let too_much =
+            written == Written::Blocked && session.outbox.exceeds(self.io.settings().outbox);
         drop(guard);
         match written {
             Written::Failed => self.transport_failed(key),

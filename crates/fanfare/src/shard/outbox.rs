@@ -3,6 +3,7 @@
 use super::form::{self, Form, OwnedPiece};
 use super::ops::Broadcasting;
 use super::run::Run;
+use crate::settings::OutboxLimits;
 use bytes::{Bytes, BytesMut};
 use engineio::Revision;
 use engineio::payload::{self, Payload};
@@ -94,6 +95,8 @@ pub(crate) struct Outbox {
     /// How many entries, from the first, are in `backlog`.
     counted: usize,
     backlog: Backlog,
+    /// What was sent again to a client that came back, until all of it is written.
+    replayed: Backlog,
 }
 
 /// How much waits.
@@ -111,6 +114,16 @@ impl Outbox {
     /// Adds the open run, from its event `from` on.
     pub(crate) fn push_run(&mut self, run: &Rc<Run>, from: u32) {
         self.push(Entry::Run { run: Rc::clone(run), from, to: OPEN });
+    }
+
+    /// Adds a run of what a client missed, from its event `from` on. It may wait beyond the limits:
+    /// how much is sent again has a limit of its own, and a client that was cut because it was slow
+    /// would otherwise be cut again.
+    pub(crate) fn push_replay(&mut self, run: &Rc<Run>, from: u32) {
+        let (from_index, to) = range(run, from, OPEN);
+        self.replayed.events += to.saturating_sub(from_index);
+        self.replayed.bytes += run.size(from_index, to);
+        self.push_run(run, from);
     }
 
     /// Adds a packet for this session alone. `form` is given when the transport is a WebSocket,
@@ -225,6 +238,7 @@ impl Outbox {
         self.first = self.rest.pop_front();
         if self.first.is_none() {
             self.backlog = Backlog::default(); // sizes may have changed when frames were built
+            self.replayed = Backlog::default();
         }
         if self.rest.is_empty() && self.rest.capacity() > 0 {
             self.rest = VecDeque::new();
@@ -265,6 +279,14 @@ impl Outbox {
         }
         let pieces: Vec<payload::Piece<'_>> = pieces.iter().map(OwnedPiece::as_piece).collect();
         payload::encode(revision, !base64, &pieces)
+    }
+
+    /// Whether more waits than may. To be asked when [`backlog`](Self::backlog) may be.
+    pub(crate) fn exceeds(&mut self, limits: OutboxLimits) -> bool {
+        let Backlog { events, bytes } = self.backlog();
+        let max_events = limits.max_events.saturating_add(self.replayed.events);
+        let max_bytes = limits.max_bytes.saturating_add(self.replayed.bytes);
+        events > max_events || (bytes > max_bytes && events > 1)
     }
 
     /// How much waits. Looks only at what came since it was asked last; asked only when the

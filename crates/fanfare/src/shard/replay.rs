@@ -76,7 +76,7 @@ impl State {
     pub(super) fn replay(&mut self, namespace: &Namespace, key: SessionKey, missed: &[Arc<Entry>]) {
         let runs = self.replays.runs(namespace, missed);
         if let Some(session) = self.sessions.get_mut(key) {
-            runs.iter().for_each(|(run, from)| session.outbox.push_run(run, *from));
+            runs.iter().for_each(|(run, from)| session.outbox.push_replay(run, *from));
         }
         self.mark(key);
     }

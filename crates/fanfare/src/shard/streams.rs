@@ -2,7 +2,6 @@
 
 use super::catchup::Limits;
 use super::connect::{new_id, random};
-use super::outbox::Backlog;
 use super::recover::check_position;
 use super::run::Run;
 use super::{Due, Outbox, Seat, Shard, State};
@@ -159,7 +158,7 @@ impl Shard {
             }
             let mut outbox = Outbox::default();
             outbox.push_frames(&self.greeting(began, reached));
-            runs.iter().for_each(|(run, from)| outbox.push_run(run, *from));
+            runs.iter().for_each(|(run, from)| outbox.push_replay(run, *from));
             Ok(Stream {
                 member,
                 presence,
@@ -378,9 +377,7 @@ impl Stream {
             self.handover.finish();
             return Flushed::Done;
         }
-        let limits = io.settings().outbox;
-        let Backlog { events, bytes } = self.outbox.backlog();
-        if events > limits.max_events || (bytes > limits.max_bytes && events > 1) {
+        if self.outbox.exceeds(io.settings().outbox) {
             return Flushed::Slow;
         }
         Flushed::Going

@@ -272,6 +272,26 @@ async fn too_much() {
     site.end().await;
 }
 
+/// What was missed may be more than an outbox takes: else a client that was cut because it was slow
+/// would be cut again each time it comes back.
+#[tokio::test]
+async fn more_than_an_outbox_takes() {
+    let site = site_with(|settings| {
+        settings.outbox = fanfare::OutboxLimits { max_events: 10, max_bytes: 64 << 10 };
+    });
+    let client = site.client().await;
+    let resume = client.resume();
+    drop(client);
+    let text = "x".repeat(2_000);
+    (0..6_000).for_each(|number| site.io.emit("event", (number, &text)).unwrap());
+    let mut client = back(&site, resume).await;
+    assert!(client.recovered());
+    let events = got(&mut client).await;
+    assert_eq!(events.len(), 6_000);
+    drop(client);
+    site.end().await;
+}
+
 /// Events of a room from before it was joined, or of one that was left, are not sent again; nor
 /// is a socket given back that its client, or the server, ended on purpose.
 #[tokio::test]
