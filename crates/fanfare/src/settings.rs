@@ -35,7 +35,7 @@ pub struct Settings {
     pub max_running_handlers: u32,
     /// How long a client may take to send the body of a POST. Default: 20 s.
     pub body_deadline: Duration,
-    /// How many sessions may be open. Default: 1 000 000. Further ones are answered 503.
+    /// How many sessions and streams may be open. Default: 1 000 000. Further ones are answered 503.
     pub max_sessions: usize,
     /// Where events are recorded. Default: `None`, nothing is: no history, and no client gets its
     /// session back.

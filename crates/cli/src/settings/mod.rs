@@ -245,7 +245,7 @@ table::settings! {
         /// How many bytes are read at once from a client that was quiet.
         read_burst: Size = Kind::Size { min: Size(0), max: Size(GB) }, Some("8MiB"),
             "several messages of the largest size pass in one go";
-        /// How many sessions may be open, by polling and WebSocket together.
+        /// How many sessions may be open, by polling and WebSocket together, and streams.
         sessions: u64 = Kind::Count { min: 1, max: 10_000_000 }, Some("1000000"),
             "a polling session needs no open connection, but memory";
         /// How many rooms one socket may be in, its own not counted.

@@ -375,6 +375,36 @@ async fn heartbeats() {
     site.end().await;
 }
 
+/// When something is in the log that was not shown, streams end: their clients come back for it.
+#[tokio::test]
+async fn a_gap_in_what_was_shown() {
+    let log = Arc::new(MemoryLog::new(eventlog::Settings::default()).unwrap());
+    let kept: Arc<dyn EventLog> = log.clone();
+    let site = Site::routed(|settings| settings.log = Some(kept.into()), routes);
+    let mut stream = site.fresh("a").await;
+    site.io.to("a").publish("shown", ()).await.unwrap();
+    let record = eventlog::Record {
+        namespace: "/".into(),
+        rooms: [Arc::from("a")].into(),
+        except: [].into(),
+        name: "not shown".into(),
+        payload: Bytes::from_static(b"[1]"),
+        time_ms: 0,
+        key: None,
+    };
+    let strongest = log.strongest();
+    eventlog::append_wait(&*log, vec![record], strongest).unwrap();
+    site.io.to("a").publish("behind it", ()).await.unwrap();
+    assert_eq!(next(&mut stream, 1).await, ["shown[]"]);
+    assert_eq!(ended(&mut stream).await, Closed::Eof);
+    assert_eq!(site.counts().streams_ended["log gap"], 1);
+    let id = stream.last_event_id().to_owned();
+    let mut stream = site.resumed("a", &id).await;
+    assert_eq!(next(&mut stream, 2).await, ["not shown[1]", "behind it[]"]);
+    drop(stream);
+    site.end().await;
+}
+
 /// When the server closes, what was sent is still read, and then the end.
 #[tokio::test]
 async fn the_end_of_the_server() {
