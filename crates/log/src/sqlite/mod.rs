@@ -96,7 +96,7 @@ impl SqliteLog {
             queue: Queue::default(),
             tail: RwLock::new(tail),
             watchers: Watchers::default(),
-            readers: Readers::new(path),
+            readers: Readers::open(path).map_err(of)?,
             wal,
             keeper: Keeper::default(),
             health: Mutex::new(Health::Ready),

@@ -25,8 +25,16 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, idle: Mutex::default() }
+    /// Opens those that are kept, at once: how many files a server has open does not depend on who
+    /// reads.
+    pub(super) fn open(path: PathBuf) -> Result<Self, StoreError> {
+        let open = |_| {
+            let connection = open_reader(&path)?;
+            State::load(&connection)?; // only a read opens all of its files
+            Ok(connection)
+        };
+        let idle = (0..MAX_IDLE_READERS).map(open).collect::<Result<_, StoreError>>()?;
+        Ok(Self { path, idle: Mutex::new(idle) })
     }
 
     /// Closes the connections that are kept.
