@@ -237,8 +237,12 @@ fn readers(cases: &mut Vec<Case>) {
     let half = open("I7", "a client that says it is done", "?rooms=a", "");
     cases.push(half.step(Step::FinishWriting).step(Step::Cut));
     let mut full = case("I7", "more streams than sessions").on(Profile::Narrow);
-    for _ in 0..19 {
+    for _ in 0..16 {
         full = full.send(asked("?rooms=a", "")).reads("event: ready\n");
+    }
+    // Of the last few some may find that a session of the warm-up still has its place.
+    for _ in 0..4 {
+        full = full.send(asked("?rooms=a", ""));
     }
     let refused = full.send(asked("?rooms=a", "")).status(&[503]);
     cases.push(refused.head_has("retry-after").body_has("OVERLOADED"));
