@@ -80,7 +80,7 @@ suiteOfBinary("the past", (start) => {
     const client = new Client({ version: "4.8", transport: "websocket" });
     const socket = client.start(t, server, { query: { rooms: "a,user:7" } });
     const { data } = await client.refusal(socket);
-    assert.equal(data.code, "ROOM_NOT_JOINABLE");
+    assert.equal(data.code, "PERMISSION_DENIED");
     assert.deepEqual(data.details, { field: "rooms" });
   });
 
@@ -131,6 +131,6 @@ suiteOfBinary("the past", (start) => {
     }
     assert.deepEqual(seen, [4, 3, 2, 1, 0]);
     const [refused] = await call(socket, "history", { roomId: "user:7" });
-    assert.deepEqual([refused.ok, refused.error.code], [false, "ROOM_NOT_JOINABLE"]);
+    assert.deepEqual([refused.ok, refused.error.code], [false, "PERMISSION_DENIED"]);
   });
 });

@@ -5,13 +5,10 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use services::KeyDigest;
 
-use crate::answer::{Refusal, Refused};
 use crate::settings::Secret;
 
 /// The file in the data directory that holds a generated key.
@@ -144,50 +141,8 @@ impl ApiKey {
 
     /// What the server keeps to compare with.
     pub(crate) fn digest(&self) -> KeyDigest {
-        KeyDigest(Sha256::digest(self.key.expose()).into())
+        KeyDigest::of(self.key.expose())
     }
-}
-
-/// A key as its hash: all have the same length, so that a comparison takes the same time.
-#[derive(Clone)]
-pub(crate) struct KeyDigest([u8; 32]);
-
-impl KeyDigest {
-    /// Lets a request pass that has the key as `Authorization: Bearer <key>`, and nowhere else. The
-    /// refusal is the same whatever was wrong, and takes the same time.
-    ///
-    /// # Errors
-    ///
-    /// The refusal.
-    pub(crate) fn check(&self, headers: &HeaderMap) -> Result<(), Refused> {
-        let mut given = headers.get_all(header::AUTHORIZATION).iter();
-        let key = match (given.next(), given.next()) {
-            (Some(only), None) => bearer(only),
-            _ => None,
-        };
-        // Compared also when there is none.
-        let matches = self.matches(key.unwrap_or_default());
-        if matches && key.is_some() {
-            return Ok(());
-        }
-        let message =
-            "The API key is missing or wrong; expected `Authorization: Bearer <API key>`.";
-        Err(Refused::new(StatusCode::UNAUTHORIZED, Refusal::new("UNAUTHORIZED", message)))
-    }
-
-    /// Whether this is the key, in a time that does not depend on how much of it is right.
-    fn matches(&self, candidate: &[u8]) -> bool {
-        let digest: [u8; 32] = Sha256::digest(candidate).into();
-        self.0.ct_eq(&digest).into()
-    }
-}
-
-/// The key of `Bearer <key>`; the scheme in any case.
-///
-/// Spec: RFC 6750 § 2.1, RFC 9110 § 11.1.
-fn bearer(value: &HeaderValue) -> Option<&[u8]> {
-    let (scheme, key) = value.as_bytes().split_at_checked("Bearer ".len())?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| key.trim_ascii())
 }
 
 /// Makes the directory for the server's files, for this user only.
@@ -308,33 +263,6 @@ mod tests {
             let error = find(None, LOOPBACK, data.path()).unwrap_err();
             assert!(matches!(error, KeyError::NoKey { .. }), "{error}");
             assert_eq!(fs::read_to_string(&path).unwrap(), *text);
-        }
-    }
-
-    #[test]
-    fn only_the_exact_key_matches() {
-        let data = tempfile::tempdir().unwrap();
-        let digest = find(Some("correct-horse-battery"), LOOPBACK, data.path()).unwrap().digest();
-        assert!(digest.matches(b"correct-horse-battery"));
-        for wrong in ["", "correct-horse-batter", "correct-horse-battery ", "Correct-horse-battery"]
-        {
-            assert!(!digest.matches(wrong.as_bytes()), "{wrong:?}");
-        }
-    }
-
-    #[test]
-    fn the_key_is_read_from_a_bearer_header_only() {
-        for (header, expected) in [
-            ("Bearer abc", Some(&b"abc"[..])),
-            ("bearer  abc ", Some(b"abc")),
-            ("BEARER abc", Some(b"abc")),
-            ("Bearer ", Some(b"")),
-            ("Bearer", None),
-            ("Basic abcdef", None),
-            ("abc", None),
-            ("Bearerabc", None),
-        ] {
-            assert_eq!(bearer(&HeaderValue::from_static(header)), expected, "{header:?}");
         }
     }
 }

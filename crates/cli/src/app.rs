@@ -1,6 +1,5 @@
 //! The binary's HTTP side and its namespaces, on top of the library's public API.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,16 +10,11 @@ use axum::routing::any;
 use eventlog::{EventLog, Health};
 use fanfare::Io;
 use serde_json::json;
+use services::{Code, Context, Refusal, Services, json_response};
 
-use crate::answer::{Refusal, Refused, json_response};
-use crate::api_key::KeyDigest;
 use crate::bundle::{self, ClientBundle};
-use crate::history::{self, Histories};
-use crate::publish::{self, Publisher};
-use crate::replay::{self, Replays};
+use crate::event_log;
 use crate::settings::Settings;
-use crate::sse::{self, Streams};
-use crate::{event_log, room_events};
 
 /// The path of the health check.
 const HEALTH_PATH: &str = "/health";
@@ -28,41 +22,19 @@ const HEALTH_PATH: &str = "/health";
 /// The path of the server's figures.
 const STATS_PATH: &str = "/v1/stats";
 
-/// Sets up the namespaces and joins the library's routes with ours.
-///
-/// # Errors
-///
-/// A namespace's name, or a pattern of rooms, that the library does not take.
+/// Joins the routes of the library and of the services with ours.
 pub(crate) fn router(
-    io: &Io,
+    services: &Services,
     settings: &Settings,
-    key: KeyDigest,
     log: Option<Arc<dyn EventLog>>,
-) -> anyhow::Result<Router> {
-    let mut publisher = Publisher {
-        key: key.clone(),
-        namespaces: HashMap::new(),
-        max_body_bytes: usize::try_from(settings.max_payload.0).unwrap_or(usize::MAX),
-        body_timeout: settings.http.body_timeout.0,
-    };
-    let replays = Replays::of(settings)?;
-    for name in &settings.namespaces {
-        let namespace = io.of(name)?;
-        replay::serve(&namespace, &replays);
-        room_events::serve(&namespace, &replays);
-        history::serve(&namespace);
-        publisher.namespaces.insert(name.clone(), namespace);
-    }
-    let histories = Histories::new(key.clone(), publisher.namespaces.clone());
-    let streams = Streams::new(key.clone(), publisher.namespaces.clone());
-    let publisher = Arc::new(publisher);
+) -> Router {
+    let io = services.context().io();
+    let context = services.context().clone();
     let (io_of_health, io_of_stats) = (io.clone(), io.clone());
     let log_of_health = log.clone();
     let mut router = io
         .router()
-        .route(publish::PATH, any(async move |request| publisher.answer(request).await))
-        .route(history::PATH, histories.route(io))
-        .route(sse::PATH, streams.route(io))
+        .merge(services.router())
         .route(
             HEALTH_PATH,
             any(async move |method| {
@@ -74,14 +46,14 @@ pub(crate) fn router(
         .route(
             STATS_PATH,
             any(async move |method: Method, headers: HeaderMap| {
-                let refused = refused(&key, &method, &headers);
+                let refused = refused(&context, &method, &headers);
                 refused.unwrap_or_else(|| stats(&io_of_stats, log.as_deref()))
             }),
         );
     if settings.serve_client {
         router = with_bundle(router, &settings.path);
     }
-    Ok(router.fallback(not_found))
+    router.fallback(not_found)
 }
 
 /// Adds a route for each file of the client bundle: they are more specific than the endpoint's.
@@ -101,7 +73,7 @@ fn with_bundle(mut router: Router, path: &str) -> Router {
 /// then a load balancer sends nobody here any more.
 fn health(method: &Method, draining: bool, records: bool) -> Response {
     if method != Method::GET && method != Method::HEAD {
-        return Refused::method("GET, HEAD").into_response();
+        return Refusal::method("GET, HEAD").into_response();
     }
     if draining {
         json_response(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "draining" }))
@@ -113,11 +85,11 @@ fn health(method: &Method, draining: bool, records: bool) -> Response {
 }
 
 /// The answer to who may not see figures: they tell an attacker what works.
-fn refused(key: &KeyDigest, method: &Method, headers: &HeaderMap) -> Option<Response> {
+fn refused(context: &Context, method: &Method, headers: &HeaderMap) -> Option<Response> {
     if method != Method::GET && method != Method::HEAD {
-        return Some(Refused::method("GET, HEAD").into_response());
+        return Some(Refusal::method("GET, HEAD").into_response());
     }
-    key.check(headers).err().map(IntoResponse::into_response)
+    context.check_key(headers).err().map(IntoResponse::into_response)
 }
 
 /// What the server counts, and how its event log stands.
@@ -129,8 +101,8 @@ fn stats(io: &Io, log: Option<&dyn EventLog>) -> Response {
     json_response(StatusCode::OK, &figures)
 }
 
-async fn not_found() -> Refused {
-    Refused::new(StatusCode::NOT_FOUND, Refusal::new("NOT_FOUND", "There is nothing at this path."))
+async fn not_found() -> Refusal {
+    Refusal::new(Code::NotFound, "There is nothing at this path.")
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use crate::api_key::{ApiKey, Origin};
-use crate::publish;
 
 /// The facts of a start.
 #[derive(Debug)]
@@ -71,7 +70,7 @@ impl Started<'_> {
             Origin::File(path) | Origin::New(path) => format!("$(cat {})", quoted(path)),
         };
         let insecure = if self.encrypted { " --insecure" } else { "" };
-        let _ = writeln!(text, "    curl{insecure} {url}{} \\", publish::PATH);
+        let _ = writeln!(text, "    curl{insecure} {url}{} \\", services::PUBLISH_PATH);
         let _ = writeln!(text, "      -H \"Authorization: Bearer {key}\" \\");
         let _ = writeln!(text, "      -H 'Content-Type: application/json' \\");
         let _ = writeln!(

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
-use crate::answer::{Refusal, Refused};
+use services::{Code, Refusal};
 
 include!(concat!(env!("OUT_DIR"), "/client_bundle.rs"));
 
@@ -51,7 +51,7 @@ impl ClientBundle {
         headers: &HeaderMap,
     ) -> Response {
         if method != Method::GET && method != Method::HEAD {
-            return Refused::method("GET, HEAD").into_response();
+            return Refusal::method("GET, HEAD").into_response();
         }
         let Some((index, (_, content))) =
             FILES.iter().enumerate().find(|(_, (file, _))| *file == name)
@@ -74,8 +74,8 @@ impl ClientBundle {
             }
             Err(error) => {
                 tracing::error!(%error, file = name, "the client bundle could not be compressed");
-                let refusal = Refusal::new("INTERNAL", "The file could not be compressed.");
-                Refused::new(StatusCode::INTERNAL_SERVER_ERROR, refusal).into_response()
+                let refusal = Refusal::new(Code::Internal, "The file could not be compressed.");
+                refusal.into_response()
             }
         }
     }
@@ -194,10 +194,10 @@ fn compress(content: &[u8], encoding: Encoding) -> io::Result<Bytes> {
     Ok(Bytes::from(out))
 }
 
-fn not_embedded() -> Refused {
+fn not_embedded() -> Refusal {
     let message = "This server was built without the client bundle. Build it with `cargo xtask \
                    bundle` first, or load the client from npm or a CDN.";
-    Refused::new(StatusCode::NOT_FOUND, Refusal::new("NO_CLIENT_BUNDLE", message))
+    Refusal::new(Code::NoClientBundle, message)
 }
 
 #[cfg(test)]

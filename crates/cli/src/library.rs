@@ -88,6 +88,21 @@ pub(crate) fn server_settings(from: &Settings) -> ServerSettings {
     }
 }
 
+/// The settings of the services.
+///
+/// # Errors
+///
+/// A value that the check of the settings let pass although it is none.
+pub(crate) fn service_settings(from: &Settings) -> anyhow::Result<services::Settings> {
+    let replays = from.replay.rooms.iter().map(|text| text.parse());
+    Ok(services::Settings {
+        namespaces: from.namespaces.clone(),
+        replays: replays.collect::<Result<_, _>>().context("replay.rooms")?,
+        max_body_bytes: bytes(from.max_payload),
+        body_deadline: from.http.body_timeout.0,
+    })
+}
+
 fn engine(from: &Settings) -> anyhow::Result<engineio::Settings> {
     let cookie = from.cookie.as_deref().map(Cookie::named).transpose().context("cookie")?;
     Ok(engineio::Settings {
@@ -150,6 +165,8 @@ mod tests {
         let defaults = Inputs::default().load().unwrap().settings;
         let ours = settings(&defaults, None).unwrap();
         assert_eq!(format!("{ours:#?}"), format!("{:#?}", Library::default()));
+        let ours = service_settings(&defaults).unwrap();
+        assert_eq!(format!("{ours:#?}"), format!("{:#?}", services::Settings::default()));
         let ours = server_settings(&defaults);
         assert_eq!(format!("{ours:#?}"), format!("{:#?}", ServerSettings::default()));
     }

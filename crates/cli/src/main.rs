@@ -1,25 +1,16 @@
 //! The binary `fanfare`: settings, composition, subcommands.
 
-mod access;
-mod answer;
 mod api_key;
 mod app;
 mod banner;
 mod bundle;
-mod cors;
 mod event_log;
 mod flags;
-mod history;
 mod library;
 mod log_command;
 mod logs;
-mod publish;
-mod replay;
-mod room_events;
-mod rooms;
 mod serve;
 mod settings;
-mod sse;
 mod stop;
 
 use std::io::{self, Write};

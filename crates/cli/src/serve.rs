@@ -6,10 +6,11 @@ use std::path::Path;
 use anyhow::Context;
 use fanfare::server::{BindError, Bound};
 use fanfare::{Io, Server};
+use services::Services;
 
 use crate::api_key::{self, ApiKey};
 use crate::banner::Started;
-use crate::settings::Settings;
+use crate::settings::{LogKind, Settings};
 use crate::stop::StopSignals;
 use crate::{app, bundle, event_log, library};
 
@@ -35,7 +36,9 @@ async fn serve(settings: &Settings, data: &Path) -> anyhow::Result<()> {
     let key = ApiKey::find(settings.api_key.as_ref(), settings.listen, data)?;
     let log = event_log::open(settings, data)?;
     let io = Io::new(library::settings(settings, log.clone())?)?;
-    let router = app::router(&io, settings, key.digest(), log)?;
+    let kept = (settings.event_log.kind == LogKind::Disk).then_some(data);
+    let services = Services::begin(&io, library::service_settings(settings)?, key.digest(), kept)?;
+    let router = app::router(&services, settings, log);
     let server = Server::new(io, router).settings(library::server_settings(settings));
     let bound = bind(&server, settings)?;
     key.keep()?;

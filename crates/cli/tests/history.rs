@@ -111,23 +111,23 @@ async fn access_is_that_of_joining() {
     let body = json!({ "event": "e", "args": [4], "rooms": ["ab"], "namespace": "/chat" });
     server.publish(body).await;
     for (room, client, backend) in [
-        ("user:7", Err("ROOM_NOT_JOINABLE"), Ok(vec![1])),
-        ("user%3a7", Err("ROOM_NOT_JOINABLE"), Ok(vec![1])),
-        ("%75ser:7", Err("ROOM_NOT_JOINABLE"), Ok(vec![1])),
+        ("user:7", Err("PERMISSION_DENIED"), Ok(vec![1])),
+        ("user%3a7", Err("PERMISSION_DENIED"), Ok(vec![1])),
+        ("%75ser:7", Err("PERMISSION_DENIED"), Ok(vec![1])),
         ("user%253a7", Ok(vec![]), Ok(vec![])), // another name
-        ("PWuJ1IT4M4LrwHUgAAAA", Err("ROOM_NOT_JOINABLE"), Ok(vec![])),
+        ("PWuJ1IT4M4LrwHUgAAAA", Err("PERMISSION_DENIED"), Ok(vec![])),
         ("a%2562", Ok(vec![2]), Ok(vec![2])),
         ("ab", Ok(vec![]), Ok(vec![])),
         ("ab?namespace=/chat", Ok(vec![4]), Ok(vec![4])),
         ("ab?namespace=%2Fchat", Ok(vec![4]), Ok(vec![4])),
         ("a%2f..%2fb", Ok(vec![3]), Ok(vec![3])),
-        ("%24system", Err("INVALID_ROOM"), Err("INVALID_ROOM")),
-        ("%2a", Err("INVALID_ROOM"), Err("INVALID_ROOM")),
-        ("a%23b", Err("INVALID_ROOM"), Err("INVALID_ROOM")),
-        ("a%00", Err("INVALID_ROOM"), Err("INVALID_ROOM")),
-        ("a%20b", Err("INVALID_ROOM"), Err("INVALID_ROOM")),
-        ("%ff", Err("INVALID_ROOM"), Err("INVALID_ROOM")),
-        ("r%C3%B6om", Err("INVALID_ROOM"), Err("INVALID_ROOM")),
+        ("%24system", Err("INVALID_MESSAGE"), Err("INVALID_MESSAGE")),
+        ("%2a", Err("INVALID_MESSAGE"), Err("INVALID_MESSAGE")),
+        ("a%23b", Err("INVALID_MESSAGE"), Err("INVALID_MESSAGE")),
+        ("a%00", Err("INVALID_MESSAGE"), Err("INVALID_MESSAGE")),
+        ("a%20b", Err("INVALID_MESSAGE"), Err("INVALID_MESSAGE")),
+        ("%ff", Err("INVALID_MESSAGE"), Err("INVALID_MESSAGE")),
+        ("r%C3%B6om", Err("INVALID_MESSAGE"), Err("INVALID_MESSAGE")),
     ] {
         let asked = Request::new("GET", &url(&server, room));
         for (request, expected) in
@@ -138,7 +138,7 @@ async fn access_is_that_of_joining() {
                 Ok(expected) => assert_eq!(firsts(&answer), expected, "{room} {answer}"),
                 Err(code) => {
                     assert_eq!(answer["error"]["code"], code, "{room} {answer}");
-                    let expected = if code == "INVALID_ROOM" { 400 } else { 403 };
+                    let expected = if code == "INVALID_MESSAGE" { 400 } else { 403 };
                     assert_eq!(status, expected, "{room}");
                 }
             }
@@ -152,7 +152,7 @@ async fn access_is_that_of_joining() {
     let head = Request::new("HEAD", &url(&server, "ab")).send().await.unwrap();
     assert_eq!((head.status, head.body.len()), (200, 0));
     let long = get(&server, &"r".repeat(256)).await;
-    assert_eq!((long.0, &long.1["error"]["code"]), (400, &json!("INVALID_ROOM")));
+    assert_eq!((long.0, &long.1["error"]["code"]), (400, &json!("INVALID_MESSAGE")));
 }
 
 #[tokio::test]
@@ -294,12 +294,12 @@ async fn clients_ask_in_an_event() {
     let own = ask(&client, json!({ "roomId": client.id() })).await;
     assert_eq!(firsts(&own), [7]);
     for (question, code) in [
-        (json!({ "roomId": other.id() }), "ROOM_NOT_JOINABLE"),
-        (json!({ "roomId": "user:7" }), "ROOM_NOT_JOINABLE"),
-        (json!({ "roomId": "" }), "INVALID_ROOM"),
-        (json!({ "roomId": 7 }), "INVALID_ROOM"),
-        (json!("news"), "INVALID_ROOM"),
-        (json!({ "room": "news" }), "INVALID_ROOM"),
+        (json!({ "roomId": other.id() }), "PERMISSION_DENIED"),
+        (json!({ "roomId": "user:7" }), "PERMISSION_DENIED"),
+        (json!({ "roomId": "" }), "INVALID_MESSAGE"),
+        (json!({ "roomId": 7 }), "INVALID_MESSAGE"),
+        (json!("news"), "INVALID_MESSAGE"),
+        (json!({ "room": "news" }), "INVALID_MESSAGE"),
         (json!({ "roomId": "news", "limit": 0 }), "INVALID_REQUEST"),
         (json!({ "roomId": "news", "since": 0 }), "INVALID_REQUEST"),
         (json!({ "roomId": "news", "after": "x" }), "INVALID_REQUEST"),

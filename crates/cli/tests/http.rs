@@ -62,7 +62,7 @@ async fn without_the_key_every_answer_is_the_same() {
         for body in [body.as_str(), "{"] {
             let response = request.clone().body(body.to_owned()).send().await.unwrap();
             assert_eq!(response.status, 401, "{name}");
-            assert_eq!(code_of(&response), "UNAUTHORIZED", "{name}");
+            assert_eq!(code_of(&response), "AUTH_REQUIRED", "{name}");
             assert_eq!(response.header("www-authenticate"), Some("Bearer"), "{name}");
         }
     }
@@ -110,7 +110,7 @@ async fn figures_are_for_who_has_the_key() {
     let server = Running::start(&[]);
     let url = format!("{}/v1/stats", server.url());
     let response = http_get(&url).await.unwrap();
-    assert_eq!((response.status, code_of(&response).as_str()), (401, "UNAUTHORIZED"));
+    assert_eq!((response.status, code_of(&response).as_str()), (401, "AUTH_REQUIRED"));
     let client = Client::connect(server.url(), Options::default()).await.unwrap();
     let request =
         Request::new("GET", &url).header("Authorization", &format!("Bearer {}", server.key()));

@@ -71,10 +71,10 @@ async fn everything_since_the_position_of_the_query() {
 async fn what_is_wrong_in_the_query_refuses_the_connection() {
     let server = Running::start(&["--limits-rooms-per-socket", "3"]);
     for (query, code, field) in [
-        (("rooms", "a,user:7"), "ROOM_NOT_JOINABLE", Some("rooms")),
-        (("rooms", "PWuJ1IT4M4LrwHUgAAAA"), "ROOM_NOT_JOINABLE", Some("rooms")),
-        (("rooms", "a,,b"), "INVALID_ROOM", Some("rooms")),
-        (("rooms", "a,b c"), "INVALID_ROOM", Some("rooms")),
+        (("rooms", "a,user:7"), "PERMISSION_DENIED", Some("rooms")),
+        (("rooms", "PWuJ1IT4M4LrwHUgAAAA"), "PERMISSION_DENIED", Some("rooms")),
+        (("rooms", "a,,b"), "INVALID_MESSAGE", Some("rooms")),
+        (("rooms", "a,b c"), "INVALID_MESSAGE", Some("rooms")),
         (("rooms", "a,b,c,d"), "TOO_MANY_ROOMS", None),
         (("fromEventId", "0"), "INVALID_REQUEST", Some("fromEventId")),
         (("fromEventId", "1795187735553-0"), "INVALID_REQUEST", Some("fromEventId")),
@@ -118,7 +118,7 @@ async fn who_joins_asks_for_the_past_in_the_ack() {
     for (question, code) in [
         (json!({ "roomId": "a", "last": -1 }), "INVALID_REQUEST"),
         (json!({ "roomId": "a", "after": "x" }), "INVALID_REQUEST"),
-        (json!({ "roomId": "user:7", "last": 5 }), "ROOM_NOT_JOINABLE"),
+        (json!({ "roomId": "user:7", "last": 5 }), "PERMISSION_DENIED"),
     ] {
         let refused = join(&client, question.clone()).await;
         assert_eq!(refused["error"]["code"], code, "{question}");

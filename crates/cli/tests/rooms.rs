@@ -92,16 +92,16 @@ async fn rooms_that_are_not_for_clients_are_refused_with_the_reason() {
     let server = Running::start(&["--limits-rooms-per-socket", "2"]);
     let (client, other) = (connect(&server).await, connect(&server).await);
     for (event, argument, code) in [
-        ("room:join", json!({ "roomId": other.id() }), "ROOM_NOT_JOINABLE"),
-        ("room:join", json!({ "roomId": "user:7" }), "ROOM_NOT_JOINABLE"),
-        ("room:leave", json!({ "roomId": client.id() }), "ROOM_NOT_JOINABLE"),
-        ("room:join", json!({ "roomId": "" }), "INVALID_ROOM"),
-        ("room:join", json!({ "roomId": "a b" }), "INVALID_ROOM"),
-        ("room:join", json!({ "roomId": 7 }), "INVALID_ROOM"),
-        ("room:join", json!({ "roomId": "r".repeat(256) }), "INVALID_ROOM"),
-        ("room:join", json!({ "room": "a" }), "INVALID_ROOM"),
-        ("room:join", json!("a"), "INVALID_ROOM"),
-        ("room:leave", json!(null), "INVALID_ROOM"),
+        ("room:join", json!({ "roomId": other.id() }), "PERMISSION_DENIED"),
+        ("room:join", json!({ "roomId": "user:7" }), "PERMISSION_DENIED"),
+        ("room:leave", json!({ "roomId": client.id() }), "PERMISSION_DENIED"),
+        ("room:join", json!({ "roomId": "" }), "INVALID_MESSAGE"),
+        ("room:join", json!({ "roomId": "a b" }), "INVALID_MESSAGE"),
+        ("room:join", json!({ "roomId": 7 }), "INVALID_MESSAGE"),
+        ("room:join", json!({ "roomId": "r".repeat(256) }), "INVALID_MESSAGE"),
+        ("room:join", json!({ "room": "a" }), "INVALID_MESSAGE"),
+        ("room:join", json!("a"), "INVALID_MESSAGE"),
+        ("room:leave", json!(null), "INVALID_MESSAGE"),
     ] {
         let answer = ask(&client, event, argument.clone()).await;
         let error = &answer["error"];

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{of, time};
+use super::of;
 
 /// The entries of one page: little memory, and the server's file is not held for long.
 const PAGE_ENTRIES: usize = 1_000;
@@ -180,7 +180,7 @@ fn line(entry: &Entry, output: &mut dyn Write) -> io::Result<()> {
     let line = Line {
         position: entry.position.to_string(),
         sequence: entry.position.sequence,
-        time: time(record.time_ms),
+        time: services::time::json(record.time_ms),
         namespace: &record.namespace,
         rooms: record.rooms.iter().map(|room| &**room).collect(),
         except: record.except.iter().map(|room| &**room).collect(),

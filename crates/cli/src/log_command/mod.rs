@@ -5,7 +5,6 @@ mod overview;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::Context;
 use eventlog::{OpenError, ReadError, RepairReport, VerifyReport};
@@ -178,30 +177,4 @@ fn unreadable(path: &Path, fault: &ReadError) -> anyhow::Error {
         _ => "",
     };
     anyhow::anyhow!("the event log {}: {fault}{hint}", path.display())
-}
-
-/// The first millisecond of the year 10000: later times have no ISO 8601 form of four digits.
-const END_OF_TIME_MS: u64 = 253_402_300_800_000;
-
-/// A time of the log as ISO 8601; as its number if no clock that is right shows it.
-pub(crate) fn time(time_ms: u64) -> Value {
-    match UNIX_EPOCH.checked_add(Duration::from_millis(time_ms)) {
-        Some(time) if time_ms < END_OF_TIME_MS => {
-            humantime::format_rfc3339_millis(time).to_string().into()
-        }
-        _ => time_ms.into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn any_time_has_a_text() {
-        assert_eq!(time(1_500), "1970-01-01T00:00:01.500Z");
-        assert_eq!(time(END_OF_TIME_MS - 1), "9999-12-31T23:59:59.999Z");
-        assert_eq!(time(END_OF_TIME_MS), END_OF_TIME_MS);
-        assert_eq!(time(u64::MAX), u64::MAX);
-    }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use eventlog::{Overview, Position, SqliteView};
 use serde_json::json;
 
-use super::{of, span, time};
+use super::{of, span};
 use crate::print;
 
 /// Says how the log stands, without reading more of it than its ends.
@@ -29,7 +29,7 @@ fn as_text(path: &Path, overview: &Overview, now: Duration) -> String {
     let when = |time_ms: Option<u64>| match time_ms {
         Some(time_ms) => {
             let age = Duration::from_secs(age(now, time_ms).as_secs());
-            let time = time(time_ms);
+            let time = services::time::json(time_ms);
             let time = time.as_str().map_or_else(|| format!("{time} ms"), str::to_owned);
             format!("{time} ({} ago)", humantime::format_duration(age))
         }
@@ -69,9 +69,9 @@ fn as_json(path: &Path, overview: &Overview, now: Duration) -> String {
         "head_position": position(overview.head),
         "entries": overview.entries,
         "bytes": overview.bytes,
-        "oldest": overview.oldest_ms.map(time),
+        "oldest": overview.oldest_ms.map(services::time::json),
         "oldest_age_ms": age.and_then(|age| u64::try_from(age).ok()),
-        "newest": overview.newest_ms.map(time),
+        "newest": overview.newest_ms.map(services::time::json),
         "sessions": overview.sessions,
         "keys": overview.keys,
         "file_bytes": overview.file_bytes,

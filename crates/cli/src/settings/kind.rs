@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use figment::value::Value;
 
-use crate::settings::replay::RoomReplay;
 use crate::settings::units::{DURATION_FORM, SIZE_FORM, Size, Span, UnitError};
+use services::RoomReplay;
 
 /// The longest text a setting may have, in bytes: far above any path or key in use.
 const MAX_TEXT_BYTES: usize = 4_096;

@@ -23,7 +23,7 @@ use serde::Deserialize;
 pub(crate) use self::event_log::{EventLog, LogCheck, LogDurability, LogKind, OnDamage};
 pub(crate) use self::load::{Given, Inputs};
 pub(crate) use self::problem::Problems;
-pub(crate) use self::replay::{Replay, RoomReplay};
+pub(crate) use self::replay::Replay;
 pub(crate) use self::secret::Secret;
 pub(crate) use self::show::{as_json, as_markdown, as_toml};
 pub(crate) use self::table::Setting;

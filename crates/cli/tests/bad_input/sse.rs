@@ -77,21 +77,21 @@ fn questions(cases: &mut Vec<Case>) {
 fn rooms(cases: &mut Vec<Case>) {
     let long = "r".repeat(256);
     for (room, status, code) in [
-        ("", &[400], "INVALID_ROOM"),
-        ("a,,b", &[400], "INVALID_ROOM"),
-        ("a%00", &[400], "INVALID_ROOM"),
-        ("a%0D%0Adata:%20x", &[400], "INVALID_ROOM"),
-        ("%2A", &[400], "INVALID_ROOM"),
-        ("a%23b", &[400], "INVALID_ROOM"),
-        ("%FF", &[400], "INVALID_ROOM"),
-        ("r%C3%B6om", &[400], "INVALID_ROOM"),
-        ("$system", &[400], "INVALID_ROOM"),
-        (&long, &[400], "INVALID_ROOM"),
-        ("user:7", &[403], "ROOM_NOT_JOINABLE"),
-        ("a,user:7", &[403], "ROOM_NOT_JOINABLE"),
-        ("%75ser%3A7", &[403], "ROOM_NOT_JOINABLE"),
-        ("PWuJ1IT4M4LrwHUgAAAA", &[403], "ROOM_NOT_JOINABLE"),
-        ("a&user=7", &[403], "ROOM_NOT_JOINABLE"),
+        ("", &[400], "INVALID_MESSAGE"),
+        ("a,,b", &[400], "INVALID_MESSAGE"),
+        ("a%00", &[400], "INVALID_MESSAGE"),
+        ("a%0D%0Adata:%20x", &[400], "INVALID_MESSAGE"),
+        ("%2A", &[400], "INVALID_MESSAGE"),
+        ("a%23b", &[400], "INVALID_MESSAGE"),
+        ("%FF", &[400], "INVALID_MESSAGE"),
+        ("r%C3%B6om", &[400], "INVALID_MESSAGE"),
+        ("$system", &[400], "INVALID_MESSAGE"),
+        (&long, &[400], "INVALID_MESSAGE"),
+        ("user:7", &[403], "PERMISSION_DENIED"),
+        ("a,user:7", &[403], "PERMISSION_DENIED"),
+        ("%75ser%3A7", &[403], "PERMISSION_DENIED"),
+        ("PWuJ1IT4M4LrwHUgAAAA", &[403], "PERMISSION_DENIED"),
+        ("a&user=7", &[403], "PERMISSION_DENIED"),
     ] as [(&str, &'static [u16], &str); 15]
     {
         let refused = case("H5", format!("rooms={}", &room[..room.len().min(40)]));

@@ -6,8 +6,8 @@ use fanfare::eventlog::Position;
 use fanfare::{DEFAULT_HISTORY_EVENTS, HistoryQuery, MAX_HISTORY_EVENTS};
 use serde_json::{Map, Value, json};
 
-use crate::answer::Refusal;
-use crate::settings::Span;
+use crate::code::Code;
+use crate::refusal::Refusal;
 
 /// The longest that a request is held.
 const MAX_WAIT: Duration = Duration::from_secs(60);
@@ -55,7 +55,7 @@ impl Question {
             };
             if field.replace(value.into_owned()).is_some() {
                 let message = "The query has a parameter twice.";
-                return Err(Refusal::new("INVALID_REQUEST", message)
+                return Err(Refusal::new(Code::InvalidRequest, message)
                     .with(json!({ "fields": QUERY_FIELDS })));
             }
         }
@@ -146,17 +146,24 @@ fn limit(text: &str) -> Result<usize, Refusal> {
 }
 
 fn wait(text: &str) -> Result<Duration, Refusal> {
-    let span = text.parse::<Span>().ok().map(|span| span.0);
-    span.filter(|wait| *wait <= MAX_WAIT).ok_or_else(|| invalid("wait", WAIT_FORM))
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(0));
+    let number = digits.parse().ok();
+    let wait = match unit {
+        "s" => number.map(Duration::from_secs),
+        "ms" => number.map(Duration::from_millis),
+        _ => None,
+    };
+    wait.filter(|wait| *wait <= MAX_WAIT).ok_or_else(|| invalid("wait", WAIT_FORM))
 }
 
 fn invalid(field: &'static str, expected: &str) -> Refusal {
     let message = format!("`{field}` is not what it should be; expected {expected}.");
-    Refusal::new("INVALID_REQUEST", message).with(json!({ "field": field, "expected": expected }))
+    Refusal::new(Code::InvalidRequest, message)
+        .with(json!({ "field": field, "expected": expected }))
 }
 
 fn unknown(what: &str, known: &[&str]) -> Refusal {
-    Refusal::new("INVALID_REQUEST", format!("There is an unknown {what}."))
+    Refusal::new(Code::InvalidRequest, format!("There is an unknown {what}."))
         .with(json!({ "expected": format!("only these: {}", known.join(", ")), "fields": known }))
 }
 
@@ -248,7 +255,7 @@ mod tests {
         ] {
             let refusal = Question::of_query(query).unwrap_err();
             let short = &query[..query.len().min(80)];
-            assert_eq!(refusal.code, "INVALID_REQUEST", "{short}");
+            assert_eq!(refusal.code, Code::InvalidRequest, "{short}");
             assert_eq!(refusal.details.get("field").and_then(|f| f.as_str()), field, "{short}");
         }
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::log_command::time;
+use crate::time::json;
 
 /// What is answered: over HTTP and in acks the same.
 #[derive(Debug, Serialize)]
@@ -54,7 +54,7 @@ impl Event {
             position: event.position.to_string(),
             event: event.name.as_str().to_owned(),
             args: RawValue::from_string(format!("[{args}]")).ok(),
-            time: time(event.time_ms),
+            time: json(event.time_ms),
         }
     }
 }

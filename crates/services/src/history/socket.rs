@@ -1,34 +1,36 @@
 //! The event `history` of clients: `{roomId, after?, before?, limit?, order?}`, answered in its ack.
 
-use std::time::SystemTime;
-
 use fanfare::{Ack, Args, History, Namespace, Socket};
 use serde_json::{Map, Value, json};
 
 use super::page::Page;
 use super::question::{Question, Wait};
 use super::read;
-use crate::access::Caller;
-use crate::answer::Refusal;
+use crate::access::Right;
+use crate::code::Code;
+use crate::context::Context;
+use crate::listen::refuse;
+use crate::refusal::Refusal;
 
 /// Lets the clients of a namespace read the history of rooms.
-pub(crate) fn serve(namespace: &Namespace) {
-    namespace.on("history", history);
+pub(crate) fn serve(context: &Context, namespace: &Namespace) {
+    let context = context.clone();
+    namespace.on("history", move |socket, args, ack| history(context.clone(), socket, args, ack));
 }
 
-async fn history(socket: Socket, args: Args, ack: Ack) {
+async fn history(context: Context, socket: Socket, args: Args, ack: Ack) {
     if !ack.is_wanted() {
         let message = "The history is answered in an ack, and none was asked for.";
-        return refuse(&socket, ack, &Refusal::new("INVALID_REQUEST", message));
+        return refuse(&socket, ack, &Refusal::new(Code::InvalidRequest, message));
     }
-    let refusal = match page(&socket, &args).await {
+    let refusal = match page(&context, &socket, &args).await {
         Ok((room, page)) => {
             // As for every ack: whoever asked may be gone.
             let answer = Args::of(&(Page::of(&room, &page),));
             match answer {
                 Ok(answer) => return ack.send(answer),
                 Err(_) => Refusal::new(
-                    "NOT_IN_AN_ACK",
+                    Code::NotInAnAck,
                     "An event of this page is nested too deeply for an ack; read it over HTTP.",
                 ),
             }
@@ -38,7 +40,11 @@ async fn history(socket: Socket, args: Args, ack: Ack) {
     refuse(&socket, ack, &refusal);
 }
 
-async fn page(socket: &Socket, args: &Args) -> Result<(String, History), Refusal> {
+async fn page(
+    context: &Context,
+    socket: &Socket,
+    args: &Args,
+) -> Result<(String, History), Refusal> {
     let given = args.parse::<(Map<String, Value>,)>().ok();
     let (room, rest) = given
         .and_then(|(mut fields,)| match fields.remove("roomId") {
@@ -47,29 +53,19 @@ async fn page(socket: &Socket, args: &Args) -> Result<(String, History), Refusal
         })
         .ok_or_else(|| {
             let message = "The argument is not an object with a room; expected {roomId: <name>}.";
-            Refusal::new("INVALID_ROOM", message)
+            Refusal::new(Code::InvalidMessage, message)
                 .with(json!({ "field": "roomId", "expected": "{roomId: <name>, …}" }))
         })?;
-    may_read(socket, &room).await?;
+    may_read(context, socket, &room).await?;
     let question = Question::of_event(rest)?;
     let page = read(socket.namespace(), &room, question.query, Wait::default()).await;
     page.map(|page| (room, page)).map_err(super::Missing::refusal)
 }
 
 /// Rooms the socket is in, by whoever put it there, and those it could join.
-async fn may_read(socket: &Socket, room: &str) -> Result<(), Refusal> {
-    let Err(denied) = Caller::Client.may_read(room) else { return Ok(()) };
+async fn may_read(context: &Context, socket: &Socket, room: &str) -> Result<(), Refusal> {
+    let allowed = context.allow(socket, Right::History, room, "roomId").await;
+    let Err(refusal) = allowed else { return Ok(()) };
     let is_in = socket.rooms().await.iter().any(|joined| joined.as_str() == room);
-    if is_in { Ok(()) } else { Err(denied.refusal("roomId")) }
-}
-
-/// In the ack; without one as an `error` event.
-fn refuse(socket: &Socket, ack: Ack, refusal: &Refusal) {
-    tracing::debug!(code = refusal.code, "a client was not given the history of a room");
-    let answer = refusal.answer(SystemTime::now());
-    if ack.is_wanted() {
-        ack.send((answer,));
-    } else if let Err(error) = socket.emit("error", (answer.error(),)) {
-        tracing::debug!(%error, "a refusal could not be sent");
-    }
+    if is_in { Ok(()) } else { Err(refusal) }
 }

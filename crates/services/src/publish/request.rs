@@ -8,8 +8,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::answer::Refusal;
-use crate::rooms::{self, ROOM_FORM, USER_PREFIX};
+use crate::code::Code;
+use crate::names::{self, ROOM_FORM, USER_PREFIX};
+use crate::refusal::Refusal;
 
 /// How many rooms or users one publish may name. More is a sign that a room is missing.
 pub(crate) const MAX_TARGETS: usize = 1_000;
@@ -134,7 +135,7 @@ fn names(name: &'static str, raw: &RawValue, at_least: usize) -> Result<Vec<Stri
 }
 
 fn checked(name: &'static str, list: Vec<String>) -> Result<Vec<String>, Refusal> {
-    let bad = list.iter().find_map(|room| rooms::check_name(room).err());
+    let bad = list.iter().find_map(|room| names::check_name(room).err());
     match bad {
         Some(why) => Err(field(name, &format!("has an item that is no name: {why}"), ROOM_FORM)),
         None => Ok(list),
@@ -200,7 +201,7 @@ fn kind_of(raw: &RawValue) -> Cow<'static, str> {
 }
 
 fn field(name: &'static str, what: &str, expected: &str) -> Refusal {
-    Refusal::new("INVALID_REQUEST", format!("`{name}` {what}; expected {expected}"))
+    Refusal::new(Code::InvalidRequest, format!("`{name}` {what}; expected {expected}"))
         .with(json!({ "field": name, "expected": expected }))
 }
 
@@ -208,7 +209,7 @@ fn field(name: &'static str, what: &str, expected: &str) -> Refusal {
 fn not_an_object(body: &[u8], error: &serde_json::Error) -> Refusal {
     if let Err(error) = serde_json::from_slice::<IgnoredAny>(body) {
         let place = format!("line {}, column {}", error.line(), error.column());
-        return Refusal::new("INVALID_REQUEST", format!("The body is not JSON ({place})."))
+        return Refusal::new(Code::InvalidRequest, format!("The body is not JSON ({place})."))
             .with(json!({ "expected": "a JSON object" }));
     }
     // Of this error serde writes the names of fields; of an unknown one, that is the peer's text.
@@ -220,7 +221,7 @@ fn not_an_object(body: &[u8], error: &serde_json::Error) -> Refusal {
     } else {
         "The body is not a JSON object."
     };
-    Refusal::new("INVALID_REQUEST", what).with(json!({
+    Refusal::new(Code::InvalidRequest, what).with(json!({
         "expected": "an object with `event`, `args`, one of `rooms`, `users` and `all`, and \
                      optionally `except`, `namespace`, `volatile`",
         "fields": ["event", "args", "rooms", "users", "all", "except", "namespace", "volatile"],
@@ -315,7 +316,7 @@ mod tests {
         ] {
             let refusal = parse(body.as_bytes()).unwrap_err();
             let short = &body[..body.len().min(80)];
-            assert_eq!(refusal.code, "INVALID_REQUEST", "{short}");
+            assert_eq!(refusal.code, Code::InvalidRequest, "{short}");
             assert_eq!(refusal.details.get("field").and_then(|f| f.as_str()), name, "{short}");
             assert!(refusal.details["expected"].is_string(), "{short}");
         }

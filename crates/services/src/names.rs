@@ -1,21 +1,21 @@
 //! Names of rooms, and which of them a client may join by itself.
 
 /// The longest name of a room, in bytes.
-pub(crate) const MAX_ROOM_BYTES: usize = 255;
+pub const MAX_ROOM_BYTES: usize = 255;
 
 /// The length of a socket's id, and so of the name of its own room.
 const SOCKET_ID_LEN: usize = 20;
 
 /// The prefix of the rooms that stand for a user: all sockets of that user.
-pub(crate) const USER_PREFIX: &str = "user:";
+pub const USER_PREFIX: &str = "user:";
 
 /// How a room's name looks, for messages.
-pub(crate) const ROOM_FORM: &str =
+pub const ROOM_FORM: &str =
     "1 to 255 visible ASCII characters, without * and #, not beginning with $";
 
 /// Why a text is no name of a room. The client's fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum BadName {
+pub enum BadName {
     /// Nothing.
     #[error("a room's name is not empty")]
     Empty,
@@ -32,7 +32,7 @@ pub(crate) enum BadName {
 
 /// Why a client may not join a room that exists or could.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NotJoinable {
+pub enum NotJoinable {
     /// Not the name of a room.
     #[error(transparent)]
     Name(#[from] BadName),
@@ -52,7 +52,7 @@ pub(crate) enum NotJoinable {
 /// # Errors
 ///
 /// [`BadName`].
-pub(crate) fn check_name(name: &str) -> Result<(), BadName> {
+pub fn check_name(name: &str) -> Result<(), BadName> {
     if name.is_empty() {
         return Err(BadName::Empty);
     }
@@ -65,13 +65,19 @@ pub(crate) fn check_name(name: &str) -> Result<(), BadName> {
     if name.starts_with('$') { Err(BadName::Dollar) } else { Ok(()) }
 }
 
+/// The user a room stands for, if it does.
+#[must_use]
+pub fn user_of(room: &str) -> Option<&str> {
+    room.strip_prefix(USER_PREFIX)
+}
+
 /// Checks whether a client may join or leave a room by itself. Its own room is refused too: it is
 /// in it from the first moment to the last.
 ///
 /// # Errors
 ///
 /// [`NotJoinable`].
-pub(crate) fn check_joinable(name: &str) -> Result<(), NotJoinable> {
+pub fn check_joinable(name: &str) -> Result<(), NotJoinable> {
     check_name(name)?;
     if name.starts_with(USER_PREFIX) {
         return Err(NotJoinable::User);

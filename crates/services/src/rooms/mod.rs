@@ -1,7 +1,5 @@
 //! What clients may ask for: joining and leaving rooms, by the events `room:join` and `room:leave`.
 
-use std::time::SystemTime;
-
 use fanfare::{
     Ack, Args, Gap, JoinError, MAX_HISTORY_EVENTS, Namespace, Replay, Replayed, RoomNameError,
     Socket,
@@ -9,50 +7,61 @@ use fanfare::{
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::access::Caller;
-use crate::answer::Refusal;
+use crate::access::{Denied, Right};
+use crate::code::Code;
+use crate::context::Context;
 use crate::history::{Event, POSITION_FORM, position};
-use crate::replay::Replays;
+use crate::listen::refuse;
+use crate::names::check_joinable;
+use crate::refusal::Refusal;
+use crate::replay::of_room;
 
 /// Lets the clients of a namespace join and leave rooms.
-pub(crate) fn serve(namespace: &Namespace, replays: &Replays) {
-    let replays = replays.clone();
-    let join = move |socket, args, ack| join(socket, args, ack, replays.clone());
+pub(crate) fn serve(context: &Context, namespace: &Namespace) {
+    let context = context.clone();
+    let join = move |socket, args, ack| join(context.clone(), socket, args, ack);
     namespace.on("room:join", join).on("room:leave", leave);
 }
 
-async fn join(socket: Socket, args: Args, ack: Ack, replays: Replays) {
-    let wanted = wanted(&args).and_then(|(room, fields)| Ok((replay(&fields)?, room)));
-    let answer = match wanted {
-        Ok((asked, room)) => {
-            let own = || replays.of_room(socket.namespace().name(), &room);
-            // Without an ack there is nothing to give it in.
-            let replay = asked.or_else(own).filter(|_| ack.is_wanted());
-            join_room(&socket, room, replay).await
-        }
-        Err(refusal) => Err(refusal),
-    };
-    send(ack, answer);
+async fn join(context: Context, socket: Socket, args: Args, ack: Ack) {
+    let answer = joined(&context, &socket, &args, &ack).await;
+    send(&socket, ack, answer);
+}
+
+async fn joined(
+    context: &Context,
+    socket: &Socket,
+    args: &Args,
+    ack: &Ack,
+) -> Result<Done, Refusal> {
+    let (room, fields) = wanted(args)?;
+    let asked = replay(&fields)?;
+    context.allow(socket, Right::Join, &room, "roomId").await?;
+    let own = || of_room(context, socket.namespace().name(), &room);
+    // Without an ack there is nothing to give it in.
+    let replay = asked.or_else(own).filter(|_| ack.is_wanted());
+    join_room(socket, room, replay).await
 }
 
 async fn leave(socket: Socket, args: Args, ack: Ack) {
-    let answer = wanted(&args).and_then(|(room, _)| match socket.leave(&room) {
-        Ok(()) => Ok(Done::without_past(room)),
-        Err(error) => Err(invalid(&error)),
+    let answer = wanted(&args).and_then(|(room, _)| {
+        // Its own rooms are the server's to take.
+        check_joinable(&room).map_err(|why| Denied::from(why).refusal("roomId"))?;
+        socket.leave(&room).map_err(|error| invalid(&error))?;
+        Ok(Done::without_past(room))
     });
-    send(ack, answer);
+    send(&socket, ack, answer);
 }
 
-/// The room that is asked for, if clients may ask for it, and the other fields.
+/// The room that is asked for, and the other fields.
 fn wanted(args: &Args) -> Result<(String, Map<String, Value>), Refusal> {
     let given = args.parse::<(Map<String, Value>,)>().ok();
     let given = given.and_then(|(mut fields,)| Some((fields.remove("roomId")?, fields)));
     let Some((Value::String(room), fields)) = given else {
         let message = "The argument is not an object with a room; expected {roomId: <name>}.";
-        let refusal = Refusal::new("INVALID_ROOM", message);
+        let refusal = Refusal::new(Code::InvalidMessage, message);
         return Err(refusal.with(json!({ "field": "roomId", "expected": "{roomId: <name>}" })));
     };
-    Caller::Client.may_read(&room).map_err(|denied| denied.refusal("roomId"))?;
     Ok((room, fields))
 }
 
@@ -60,7 +69,7 @@ fn wanted(args: &Args) -> Result<(String, Map<String, Value>), Refusal> {
 fn replay(fields: &Map<String, Value>) -> Result<Option<Replay>, Refusal> {
     let refused = |field: &str, expected: String| {
         let message = format!("`{field}` is not what it should be; expected {expected}.");
-        Err(Refusal::new("INVALID_REQUEST", message)
+        Err(Refusal::new(Code::InvalidRequest, message)
             .with(json!({ "field": field, "expected": expected })))
     };
     match (fields.get("after"), fields.get("last")) {
@@ -93,7 +102,7 @@ async fn join_room(socket: &Socket, room: String, replay: Option<Replay>) -> Res
 }
 
 fn invalid(error: &RoomNameError) -> Refusal {
-    Refusal::new("INVALID_ROOM", error.to_string())
+    Refusal::new(Code::InvalidMessage, error.to_string())
 }
 
 /// What is said to a client that could not join although it may.
@@ -101,15 +110,15 @@ pub(crate) fn not_joined(socket: &Socket, error: &JoinError) -> Refusal {
     match error {
         JoinError::TooManyRooms { .. } => {
             let max = socket.io().settings().max_rooms;
-            Refusal::new("TOO_MANY_ROOMS", "The socket is in as many rooms as it may be.")
+            Refusal::new(Code::TooManyRooms, "The socket is in as many rooms as it may be.")
                 .with(json!({ "max_rooms": max }))
         }
         // The socket went away meanwhile: nobody will read this.
-        error => Refusal::new("NOT_JOINED", error.to_string()),
+        error => Refusal::new(Code::NotJoined, error.to_string()),
     }
 }
 
-fn send(ack: Ack, answer: Result<Done, Refusal>) {
+fn send(socket: &Socket, ack: Ack, answer: Result<Done, Refusal>) {
     match answer {
         Ok(done) => match Args::of(&(&done,)) {
             Ok(args) => ack.send(args),
@@ -117,8 +126,8 @@ fn send(ack: Ack, answer: Result<Done, Refusal>) {
             Err(_) => ack.send((done.without_events(),)),
         },
         Err(refusal) => {
-            tracing::debug!(code = refusal.code, "a client may not join or leave a room");
-            ack.send((refusal.answer(SystemTime::now()),));
+            tracing::debug!(code = refusal.code.as_str(), "a client may not join or leave a room");
+            refuse(socket, ack, &refusal);
         }
     }
 }
@@ -172,17 +181,14 @@ mod tests {
         for (args, expected) in [
             (r#"[{"roomId":"a"}]"#, Ok("a")),
             (r#"[{"roomId":"a","as":"guest"},1]"#, Ok("a")),
-            ("[]", Err("INVALID_ROOM")),
-            ("[null]", Err("INVALID_ROOM")),
-            (r#"["a"]"#, Err("INVALID_ROOM")),
-            (r#"[["a"]]"#, Err("INVALID_ROOM")),
-            (r#"[{"room":"a"}]"#, Err("INVALID_ROOM")),
-            (r#"[{"roomId":null}]"#, Err("INVALID_ROOM")),
-            (r#"[{"roomId":5}]"#, Err("INVALID_ROOM")),
-            (r#"[{"roomId":["a"]}]"#, Err("INVALID_ROOM")),
-            (r#"[{"roomId":""}]"#, Err("INVALID_ROOM")),
-            (r#"[{"roomId":"user:1"}]"#, Err("ROOM_NOT_JOINABLE")),
-            (r#"[{"roomId":"PWuJ1IT4M4LrwHUgAAAA"}]"#, Err("ROOM_NOT_JOINABLE")),
+            ("[]", Err(Code::InvalidMessage)),
+            ("[null]", Err(Code::InvalidMessage)),
+            (r#"["a"]"#, Err(Code::InvalidMessage)),
+            (r#"[["a"]]"#, Err(Code::InvalidMessage)),
+            (r#"[{"room":"a"}]"#, Err(Code::InvalidMessage)),
+            (r#"[{"roomId":null}]"#, Err(Code::InvalidMessage)),
+            (r#"[{"roomId":5}]"#, Err(Code::InvalidMessage)),
+            (r#"[{"roomId":["a"]}]"#, Err(Code::InvalidMessage)),
         ] {
             let parsed = Args::from_json(args, Vec::new()).unwrap();
             let result = wanted(&parsed).map(|(room, _)| room).map_err(|refusal| refusal.code);

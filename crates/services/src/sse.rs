@@ -1,22 +1,19 @@
 //! `GET /v1/sse`: what is sent to rooms as a stream of server-sent events, for browsers without a
 //! Socket.IO client, for `curl -N` and for backends.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, Request, StatusCode, header};
-use axum::response::IntoResponse;
-use axum::routing::{MethodRouter, any};
-use fanfare::{EventStream, Io, Namespace, StreamError, StreamOptions};
+use axum::http::{HeaderMap, Method, Request, header};
+use axum::response::{IntoResponse, Response};
+use fanfare::{EventStream, StreamError, StreamOptions};
 use serde_json::json;
 
-use crate::access::Caller;
-use crate::answer::{Refusal, Refused};
-use crate::api_key::KeyDigest;
+use crate::access::{Place, Right};
+use crate::code::Code;
+use crate::context::Context;
 use crate::cors;
-use crate::rooms::USER_PREFIX;
+use crate::names::USER_PREFIX;
+use crate::refusal::Refusal;
 
 /// The path of the endpoint.
 pub(crate) const PATH: &str = "/v1/sse";
@@ -24,56 +21,34 @@ pub(crate) const PATH: &str = "/v1/sse";
 /// The parameters that the query may have.
 const FIELDS: [&str; 4] = ["rooms", "user", "namespace", "lastEventId"];
 
-/// The endpoint and what it needs.
-pub(crate) struct Streams {
-    key: KeyDigest,
-    /// The namespaces that are served, by name.
-    namespaces: HashMap<String, Namespace>,
+/// Answers a request.
+pub(crate) async fn answer(context: &Context, request: Request<Body>) -> Response {
+    let (head, _) = request.into_parts();
+    match open(context, &head).await {
+        Ok(stream) => stream.into_response(),
+        Err(refusal) => cors::allow(context.io(), &head.headers, refusal.into_response()),
+    }
 }
 
-impl Streams {
-    /// The streams of these namespaces.
-    pub(crate) fn new(key: KeyDigest, namespaces: HashMap<String, Namespace>) -> Self {
-        Self { key, namespaces }
+async fn open(context: &Context, head: &Parts) -> Result<EventStream, Refusal> {
+    if head.method != Method::GET {
+        return Err(Refusal::method("GET"));
     }
-
-    /// What answers at the path.
-    pub(crate) fn route(self, io: &Io) -> MethodRouter {
-        let (streams, io) = (Arc::new(self), io.clone());
-        any(async move |request: Request<Body>| {
-            let (head, _) = request.into_parts();
-            match streams.open(&head) {
-                Ok(stream) => stream.into_response(),
-                Err(refused) => cors::allow(&io, &head.headers, refused.into_response()),
-            }
-        })
+    let caller = context.caller(&head.headers).await?;
+    check_accept(&head.headers)?;
+    let wanted = Wanted::of_query(head.uri.query().unwrap_or_default())?;
+    for (field, room) in &wanted.rooms {
+        let place = Place { namespace: &wanted.namespace, room };
+        let checked = context.access().check(&caller, Right::Join, place).await;
+        checked.map_err(|denied| denied.refusal(field))?;
     }
-
-    fn open(&self, head: &Parts) -> Result<EventStream, Refused> {
-        if head.method != Method::GET {
-            return Err(Refused::method("GET"));
-        }
-        let caller = Caller::of(&head.headers, &self.key)?;
-        check_accept(&head.headers)?;
-        let wanted = Wanted::of_query(head.uri.query().unwrap_or_default())
-            .map_err(|refusal| Refused::new(StatusCode::BAD_REQUEST, refusal))?;
-        for (field, room) in &wanted.rooms {
-            caller.may_read(room).map_err(|denied| denied.refused(field))?;
-        }
-        let Some(namespace) = self.namespaces.get(&wanted.namespace) else {
-            let message = "This server does not serve the namespace.";
-            let details =
-                json!({ "field": "namespace", "expected": "one of the setting `namespaces`" });
-            let refusal = Refusal::new("UNKNOWN_NAMESPACE", message).with(details);
-            return Err(Refused::new(StatusCode::BAD_REQUEST, refusal));
-        };
-        let rooms: Vec<String> = wanted.rooms.into_iter().map(|(_, room)| room).collect();
-        namespace.stream(rooms, StreamOptions::of_request(head)).map_err(not_opened)
-    }
+    let namespace = context.namespace(&wanted.namespace)?;
+    let rooms: Vec<String> = wanted.rooms.into_iter().map(|(_, room)| room).collect();
+    namespace.stream(rooms, StreamOptions::of_request(head)).map_err(not_opened)
 }
 
 /// Whoever asks for something else would not know what to do with a stream.
-fn check_accept(headers: &HeaderMap) -> Result<(), Refused> {
+fn check_accept(headers: &HeaderMap) -> Result<(), Refusal> {
     let mut ranges = headers.get_all(header::ACCEPT).iter().flat_map(|value| {
         let text = value.to_str().unwrap_or_default();
         text.split(',').map(|range| range.split(';').next().unwrap_or_default().trim())
@@ -85,29 +60,29 @@ fn check_accept(headers: &HeaderMap) -> Result<(), Refused> {
         return Ok(());
     }
     let message = "There is only a stream of events here, and the header Accept does not take it.";
-    let refusal = Refusal::new("NOT_ACCEPTABLE", message)
+    let refusal = Refusal::new(Code::NotAcceptable, message)
         .with(json!({ "expected": "Accept: text/event-stream" }));
-    Err(Refused::new(StatusCode::NOT_ACCEPTABLE, refusal))
+    Err(refusal)
 }
 
-fn not_opened(error: StreamError) -> Refused {
-    let unavailable =
-        |code, message| Refused::new(StatusCode::SERVICE_UNAVAILABLE, Refusal::new(code, message));
+fn not_opened(error: StreamError) -> Refusal {
+    let unavailable = |code, message| Refusal::new(code, message);
     match error {
         StreamError::TooManyRooms { limit } => {
             let message = format!("A stream has at most {limit} rooms.");
-            let refusal = Refusal::new("TOO_MANY_ROOMS", message)
+            let refusal = Refusal::new(Code::TooManyRooms, message)
                 .with(json!({ "field": "rooms", "limit": limit }));
-            Refused::new(StatusCode::BAD_REQUEST, refusal)
+            refusal
         }
-        StreamError::Full => {
-            unavailable("OVERLOADED", "The server has as many sessions and streams as it may have.")
-        }
-        StreamError::Closing => unavailable("STOPPING", "The server is stopping."),
+        StreamError::Full => unavailable(
+            Code::Overloaded,
+            "The server has as many sessions and streams as it may have.",
+        ),
+        StreamError::Closing => unavailable(Code::Stopping, "The server is stopping."),
         // The names were checked, and the namespaces are the server's own.
         error => {
             tracing::warn!(%error, "a stream could not be opened: a bug");
-            unavailable("OVERLOADED", "The stream cannot be opened at the moment.")
+            unavailable(Code::Overloaded, "The stream cannot be opened at the moment.")
         }
     }
 }
@@ -128,7 +103,7 @@ impl Wanted {
     /// A refusal that names the parameter and what was expected.
     fn of_query(query: &str) -> Result<Self, Refusal> {
         let invalid =
-            |message| Refusal::new("INVALID_REQUEST", message).with(json!({ "fields": FIELDS }));
+            |message| Refusal::new(Code::InvalidRequest, message).with(json!({ "fields": FIELDS }));
         let mut values: [Option<String>; FIELDS.len()] = Default::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let field = FIELDS.iter().position(|field| *field == name);
@@ -145,7 +120,9 @@ impl Wanted {
         rooms.extend(user.map(|user| ("user", format!("{USER_PREFIX}{user}"))));
         if rooms.is_empty() {
             let message = "The query names no room; expected `rooms`, separated by commas.";
-            return Err(Refusal::new("INVALID_REQUEST", message).with(json!({ "field": "rooms" })));
+            return Err(
+                Refusal::new(Code::InvalidRequest, message).with(json!({ "field": "rooms" }))
+            );
         }
         Ok(Self { rooms, namespace: namespace.unwrap_or_else(|| "/".to_owned()) })
     }
@@ -175,7 +152,7 @@ mod tests {
         for query in ["", "namespace=/", "rooms=a&rooms=b", "rooms=a&x=1", "Rooms=a", "rooms=a&&=1"]
         {
             let refusal = Wanted::of_query(query).unwrap_err();
-            assert_eq!(refusal.code, "INVALID_REQUEST", "{query}");
+            assert_eq!(refusal.code, Code::InvalidRequest, "{query}");
         }
     }
 

@@ -1,76 +1,96 @@
 //! Beginning in the past: what a client asks for in the query it connects with, and what rooms give
 //! by themselves.
 
-use std::sync::Arc;
+use std::str::FromStr;
 use std::time::SystemTime;
 
-use anyhow::Context;
 use fanfare::eventlog::Position;
-use fanfare::{Handshake, Namespace, Refused, Replay, Socket};
+use fanfare::{
+    Handshake, MAX_HISTORY_EVENTS, Namespace, PatternError, Refused, Replay, RoomPattern, Socket,
+};
 use serde_json::json;
 
-use crate::access::Caller;
-use crate::answer::Refusal;
+use crate::access::Right;
+use crate::code::Code;
+use crate::context::Context;
 use crate::history::position;
-use crate::room_events::not_joined;
-use crate::settings::{RoomReplay, Settings};
+use crate::refusal::Refusal;
+use crate::rooms::not_joined;
 
-/// Which rooms give their last events to who joins.
-#[derive(Debug, Clone)]
-pub(crate) struct Replays(Arc<[RoomReplay]>);
+/// Rooms, and how many of their last events are given to who joins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomReplay {
+    /// The rooms.
+    pub rooms: RoomPattern,
+    /// How many events.
+    pub count: usize,
+}
 
-impl Replays {
-    /// Those of the settings.
-    ///
-    /// # Errors
-    ///
-    /// A value that the check of the settings let pass although it is none.
-    pub(crate) fn of(settings: &Settings) -> anyhow::Result<Self> {
-        let rooms = settings.replay.rooms.iter().map(|text| text.parse());
-        Ok(Replays(rooms.collect::<Result<_, _>>().context("replay.rooms")?))
+/// Why a text is no [`RoomReplay`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayError {
+    /// There is no `=`, or no number from 1 to the largest page behind it.
+    #[error("does not end with `=` and a whole number from 1 to {MAX_HISTORY_EVENTS}")]
+    Count,
+    /// What stands before it is no pattern.
+    #[error(transparent)]
+    Rooms(#[from] PatternError),
+}
+
+impl FromStr for RoomReplay {
+    type Err = ReplayError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // A room's name may have a `=` too.
+        let (rooms, count) = text.rsplit_once('=').ok_or(ReplayError::Count)?;
+        let digits = count.bytes().all(|byte| byte.is_ascii_digit());
+        let count = count.parse().ok().filter(|count| digits && *count <= MAX_HISTORY_EVENTS);
+        let count = count.filter(|count| *count > 0).ok_or(ReplayError::Count)?;
+        Ok(RoomReplay { rooms: rooms.parse()?, count })
     }
+}
 
-    /// What is given to who joins this room, if anything.
-    pub(crate) fn of_room(&self, namespace: &str, room: &str) -> Option<Replay> {
-        let found = self.0.iter().find(|replay| replay.rooms.matches(namespace, room));
-        found.map(|replay| Replay::Last(replay.count))
-    }
+/// What is given to who joins this room, if anything.
+pub(crate) fn of_room(context: &Context, namespace: &str, room: &str) -> Option<Replay> {
+    let replays = &context.settings().replays;
+    let found = replays.iter().find(|replay| replay.rooms.matches(namespace, room));
+    found.map(|replay| Replay::Last(replay.count))
 }
 
 /// Lets the clients of a namespace name rooms and a position in the query they connect with:
 /// `rooms=a,b` and `fromEventId=…`.
-pub(crate) fn serve(namespace: &Namespace, replays: &Replays) {
-    let replays = replays.clone();
+pub(crate) fn serve(context: &Context, namespace: &Namespace) {
+    let context = context.clone();
     namespace.middleware(move |socket: Socket| {
-        let replays = replays.clone();
+        let context = context.clone();
         async move {
             // Who came back is where it was.
             if socket.recovered() {
                 return Ok(());
             }
-            begin(&socket, &replays).await.map_err(|refusal| refused(&refusal))
+            begin(&context, &socket).await.map_err(|refusal| refused(&refusal))
         }
     });
 }
 
-async fn begin(socket: &Socket, replays: &Replays) -> Result<(), Refusal> {
+async fn begin(context: &Context, socket: &Socket) -> Result<(), Refusal> {
     let asked = Asked::of(socket.handshake())?;
     for room in &asked.rooms {
-        Caller::Client.may_read(room).map_err(|denied| denied.refusal("rooms"))?;
+        context.allow(socket, Right::Join, room, "rooms").await?;
     }
     if let Some(position) = asked.from {
         socket.begin_from(position);
     }
     let namespace = socket.namespace().name();
     for room in asked.rooms {
-        let joined = match replays.of_room(namespace, &room) {
+        let joined = match of_room(context, namespace, &room) {
             Some(replay) => match socket.join_with(&room, replay) {
                 Ok(joining) => joining.await,
-                Err(error) => return Err(Refusal::new("INVALID_ROOM", error.to_string())),
+                Err(error) => return Err(Refusal::new(Code::InvalidMessage, error.to_string())),
             },
             None => match socket.join(&room) {
                 Ok(joining) => joining.await,
-                Err(error) => return Err(Refusal::new("INVALID_ROOM", error.to_string())),
+                Err(error) => return Err(Refusal::new(Code::InvalidMessage, error.to_string())),
             },
         };
         joined.map_err(|error| not_joined(socket, &error))?;
@@ -112,7 +132,7 @@ impl Asked {
                     let position = position("fromEventId", &value)?;
                     if asked.from.replace(position).is_some() {
                         let message = "The query has a parameter twice.";
-                        return Err(Refusal::new("INVALID_REQUEST", message)
+                        return Err(Refusal::new(Code::InvalidRequest, message)
                             .with(json!({ "field": "fromEventId" })));
                     }
                 }
@@ -157,8 +177,30 @@ mod tests {
             "fromEventId=AAAAAAAAAAA.B&fromEventId=AAAAAAAAAAA.B",
         ] {
             let refusal = read(query).unwrap_err();
-            assert_eq!(refusal.code, "INVALID_REQUEST", "{query}");
+            assert_eq!(refusal.code, Code::InvalidRequest, "{query}");
             assert_eq!(refusal.details["field"], "fromEventId", "{query}");
+        }
+    }
+
+    #[test]
+    fn a_replay_is_a_pattern_and_a_number() {
+        for (text, expected) in [
+            ("chat:*=20", Ok(("chat:*", 20))),
+            ("/game#*=1", Ok(("/game#*", 1))),
+            ("a=b=1000", Ok(("a=b", 1_000))),
+            ("chat:*", Err(ReplayError::Count)),
+            ("chat:*=", Err(ReplayError::Count)),
+            ("chat:*=0", Err(ReplayError::Count)),
+            ("chat:*=+1", Err(ReplayError::Count)),
+            ("chat:*=1001", Err(ReplayError::Count)),
+            ("chat:*=99999999999999999999", Err(ReplayError::Count)),
+            ("=5", Err(ReplayError::Rooms(PatternError::Empty))),
+            ("/game#=5", Err(ReplayError::Rooms(PatternError::Empty))),
+        ] {
+            let parsed = text.parse::<RoomReplay>();
+            let parsed = parsed.map(|it| (it.rooms.to_string(), it.count));
+            let expected = expected.map(|(rooms, count): (&str, usize)| (rooms.to_owned(), count));
+            assert_eq!(parsed, expected, "{text}");
         }
     }
 }

@@ -1,0 +1,144 @@
+//! What every service stands on.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, header};
+use fanfare::{Io, Namespace, Socket};
+use serde_json::json;
+
+use crate::BeginError;
+use crate::access::{Access, Place, Right};
+use crate::background::Background;
+use crate::caller::Caller;
+use crate::code::Code;
+use crate::keys::KeyDigest;
+use crate::refusal::Refusal;
+use crate::settings::Settings;
+use crate::store::Store;
+
+/// The server, its namespaces, who is who, who may what, and where things are kept. Cheap to clone;
+/// each service has one.
+#[derive(Debug, Clone)]
+pub struct Context(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    io: Io,
+    settings: Settings,
+    /// Those that are served, by name.
+    namespaces: HashMap<String, Namespace>,
+    key: KeyDigest,
+    access: Access,
+    store: Store,
+    background: Background,
+}
+
+impl Context {
+    pub(crate) fn new(
+        io: &Io,
+        settings: Settings,
+        key: KeyDigest,
+        store: Store,
+    ) -> Result<Self, BeginError> {
+        let mut namespaces = HashMap::new();
+        for name in &settings.namespaces {
+            let namespace = io.of(name)?;
+            namespaces.insert(namespace.name().to_owned(), namespace);
+        }
+        let (io, access, background) = (io.clone(), Access::default(), Background::start()?);
+        let inner = Inner { io, settings, namespaces, key, access, store, background };
+        Ok(Context(Arc::new(inner)))
+    }
+
+    /// The server.
+    #[must_use]
+    pub fn io(&self) -> &Io {
+        &self.0.io
+    }
+
+    /// What was set.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Where services keep what outlives a restart.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// Runs something beside everything else; it ends with the server.
+    pub fn spawn<F: Future<Output = ()> + Send + 'static>(&self, future: F) {
+        // A server that ends has no use for it.
+        let _ = self.0.background.spawn(future);
+    }
+
+    /// The rules.
+    #[must_use]
+    pub fn access(&self) -> &Access {
+        &self.0.access
+    }
+
+    /// The namespaces that are served.
+    pub fn namespaces(&self) -> impl Iterator<Item = &Namespace> {
+        self.0.namespaces.values()
+    }
+
+    /// A namespace that is served.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::UnknownNamespace`].
+    pub fn namespace(&self, name: &str) -> Result<&Namespace, Refusal> {
+        self.0.namespaces.get(name).ok_or_else(|| {
+            let message = "This server does not serve the namespace.";
+            let details =
+                json!({ "field": "namespace", "expected": "one of the setting `namespaces`" });
+            Refusal::new(Code::UnknownNamespace, message).with(details)
+        })
+    }
+
+    /// Who sent a request. One with an `Authorization` that is wrong is refused, not taken for a
+    /// guest: it would wonder what is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::AuthRequired`].
+    #[allow(clippy::unused_async, reason = "tokens that the application is asked about")]
+    pub async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Refusal> {
+        if !headers.contains_key(header::AUTHORIZATION) {
+            return Ok(Caller::Guest(Arc::default()));
+        }
+        self.0.key.check(headers).map(|()| Caller::Backend)
+    }
+
+    /// Lets a request pass that has an API key.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::AuthRequired`].
+    pub fn check_key(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        self.0.key.check(headers)
+    }
+
+    /// Whether the caller behind a socket has a right in a room of the socket's namespace; `field`
+    /// is blamed if not.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::PermissionDenied`], [`Code::AuthRequired`], [`Code::InvalidMessage`].
+    pub async fn allow(
+        &self,
+        socket: &Socket,
+        right: Right,
+        room: &str,
+        field: &'static str,
+    ) -> Result<(), Refusal> {
+        let place = Place { namespace: socket.namespace().name(), room };
+        let checked = self.access().check(&Caller::of(socket), right, place).await;
+        checked.map_err(|denied| denied.refusal(field))
+    }
+}

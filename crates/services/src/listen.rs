@@ -1,0 +1,81 @@
+//! Events of clients that are answered: read, asked of a service, and its answer or refusal told.
+
+use std::future::Future;
+use std::time::SystemTime;
+
+use fanfare::{Ack, Args, Namespace, Socket};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::code::Code;
+use crate::http::{Done, expected, unfit};
+use crate::refusal::Refusal;
+
+/// Listens for an event with one argument, an object. The answer goes into the ack as
+/// `{ok: true, …}`; without an ack it goes nowhere. A refusal goes into the ack as
+/// `{ok: false, error}`, or as an `error` event.
+pub(crate) fn listen<T, R, H, F>(namespace: &Namespace, event: &'static str, handler: H)
+where
+    T: DeserializeOwned + 'static,
+    R: Serialize + 'static,
+    H: Fn(Socket, T) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<R, Refusal>> + 'static,
+{
+    namespace.on(event, move |socket: Socket, args: Args, ack: Ack| {
+        // Started before the first await, so that events of one socket are taken up in order.
+        let answered = argument(&args).map(|argument| handler(socket.clone(), argument));
+        async move {
+            let answer = match answered {
+                Ok(answer) => answer.await,
+                Err(refusal) => Err(refusal),
+            };
+            reply(&socket, event, ack, answer);
+        }
+    });
+}
+
+/// The first argument of an event, an object.
+///
+/// # Errors
+///
+/// [`Code::InvalidMessage`], with the field and what was expected.
+pub(crate) fn argument<T: DeserializeOwned>(args: &Args) -> Result<T, Refusal> {
+    let not_one = || unfit(Code::InvalidMessage, "", "one argument, an object");
+    let raw: (Box<serde_json::value::RawValue>,) = args.parse().map_err(|_| not_one())?;
+    let text = raw.0.get();
+    if !text.trim_start().starts_with('{') {
+        return Err(not_one());
+    }
+    let mut json = serde_json::Deserializer::from_str(text);
+    serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        unfit(Code::InvalidMessage, &path, &expected(&error.into_inner().to_string()))
+    })
+}
+
+/// Tells a client how its event went.
+pub(crate) fn reply<R: Serialize>(
+    socket: &Socket,
+    event: &'static str,
+    ack: Ack,
+    answer: Result<R, Refusal>,
+) {
+    match answer {
+        Ok(rest) if ack.is_wanted() => ack.send((Done { ok: true, rest },)),
+        Ok(_) => {}
+        Err(refusal) => {
+            tracing::debug!(event, code = refusal.code.as_str(), "a client was refused something");
+            refuse(socket, ack, &refusal);
+        }
+    }
+}
+
+/// Tells a refusal: in the ack, or as an `error` event.
+pub(crate) fn refuse(socket: &Socket, ack: Ack, refusal: &Refusal) {
+    let answer = refusal.answer(SystemTime::now());
+    if ack.is_wanted() {
+        ack.send((answer,));
+    } else if let Err(error) = socket.emit("error", (answer.error(),)) {
+        tracing::debug!(%error, "a refusal could not be sent");
+    }
+}

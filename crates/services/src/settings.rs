@@ -1,0 +1,31 @@
+//! What can be set. Every field has a default that suits most.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::replay::RoomReplay;
+
+/// The settings of the services.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The namespaces that are served. Default: `/`.
+    pub namespaces: Vec<String>,
+    /// Which rooms give their last events to who joins. Default: none; only the application knows
+    /// in which rooms the past is of use.
+    pub replays: Arc<[RoomReplay]>,
+    /// The largest body of a request, in bytes. Default: 1 MB, as for messages of clients.
+    pub max_body_bytes: usize,
+    /// How long a body may take to arrive. Default: 20 s, a megabyte over a bad network.
+    pub body_deadline: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            namespaces: vec!["/".to_owned()],
+            replays: Arc::default(),
+            max_body_bytes: 1_000_000,
+            body_deadline: Duration::from_secs(20),
+        }
+    }
+}
