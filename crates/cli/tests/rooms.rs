@@ -121,7 +121,7 @@ async fn rooms_that_are_not_for_clients_are_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn questions_without_an_ack_or_with_nothing_are_survived() {
+async fn questions_without_an_ack_are_done_or_refused_by_an_error_event() {
     let server = Running::start(&[]);
     let mut client = connect(&server).await;
     client.emit("room:join", [json!({ "roomId": "quiet" })]).await.unwrap();
@@ -129,7 +129,7 @@ async fn questions_without_an_ack_or_with_nothing_are_survived() {
     client.emit("room:leave", [json!(5)]).await.unwrap();
     join(&client, "loud").await;
     server.publish(json!({"event": "e", "rooms": ["quiet"]})).await;
-    assert_eq!(arrived(&mut client).await, ["e"]);
+    assert_eq!(arrived(&mut client).await, ["error", "error", "e"]);
 }
 
 #[tokio::test]
