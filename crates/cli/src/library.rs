@@ -11,6 +11,8 @@ use fanfare::{
 };
 use socketio::Limits as PacketLimits;
 
+use services::{AccessSettings, Claims, Endpoint, IdentitySettings, SecretText, SigningKey};
+
 use crate::settings::{Parser, Settings, Size, Transport};
 
 /// The settings of the real-time part.
@@ -97,10 +99,61 @@ pub(crate) fn service_settings(from: &Settings) -> anyhow::Result<services::Sett
     let replays = from.replay.rooms.iter().map(|text| text.parse());
     Ok(services::Settings {
         namespaces: from.namespaces.clone(),
+        identity: identity(from)?,
+        access: access(from)?,
         replays: replays.collect::<Result<_, _>>().context("replay.rooms")?,
         max_body_bytes: bytes(from.max_payload),
         body_deadline: from.http.body_timeout.0,
     })
+}
+
+/// The settings of identity.
+///
+/// # Errors
+///
+/// A key that cannot be read.
+pub(crate) fn identity(from: &Settings) -> anyhow::Result<IdentitySettings> {
+    let auth = &from.auth;
+    let public_key = auth.jwt_public_key.as_ref().map(|path| {
+        std::fs::read_to_string(path)
+            .with_context(|| format!("auth.jwt_public_key: {} cannot be read", path.display()))
+    });
+    Ok(IdentitySettings {
+        jwt_secret: auth.jwt_secret.as_ref().map(|it| SecretText(it.expose().to_owned())),
+        jwt_public_key: public_key.transpose()?,
+        jwks: endpoint(auth.jwks_url.as_deref()).context("auth.jwks_url")?,
+        claims: Claims {
+            issuers: auth.issuers.clone(),
+            audiences: auth.audiences.clone(),
+            expiry_required: auth.expiry_required,
+        },
+        session_url: endpoint(auth.session_url.as_deref()).context("auth.session_url")?,
+        session_holds: auth.session_holds.0,
+        signing_key: signing_key(from),
+        guests: auth.guests,
+        query_token: auth.query_token,
+        notice: auth.notice.0,
+    })
+}
+
+fn access(from: &Settings) -> anyhow::Result<AccessSettings> {
+    let private = from.access.private.iter().map(|text| text.parse());
+    Ok(AccessSettings {
+        decide: None,
+        url: endpoint(from.access.url.as_deref()).context("access.url")?,
+        signing_key: signing_key(from),
+        holds: from.access.holds.0,
+        private: private.collect::<Result<_, _>>().context("access.private")?,
+        open: from.access.open,
+    })
+}
+
+fn signing_key(from: &Settings) -> Option<SigningKey> {
+    from.auth.signing_secret.as_ref().map(|secret| SigningKey::new(secret.expose()))
+}
+
+fn endpoint(text: Option<&str>) -> Result<Option<Endpoint>, services::EndpointError> {
+    text.map(str::parse).transpose()
 }
 
 fn engine(from: &Settings) -> anyhow::Result<engineio::Settings> {

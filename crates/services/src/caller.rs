@@ -5,6 +5,8 @@ use std::time::SystemTime;
 
 use fanfare::Socket;
 
+use crate::access::Grants;
+
 /// Who asks for something, by whatever door.
 #[derive(Debug, Clone)]
 pub enum Caller {
@@ -17,7 +19,7 @@ pub enum Caller {
 }
 
 /// What a client that proved nothing says of itself. It is shown, and never believed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Guest {
     /// The name it wants to be shown by.
     pub name: Option<String>,
@@ -36,10 +38,14 @@ pub struct User {
     pub token_id: Option<String>,
     /// The login the token belongs to (`sid`), by which it can be revoked.
     pub session: Option<String>,
+    /// When the token was made, if it says so.
+    pub issued_at: Option<SystemTime>,
     /// Until when the token holds, by the wall clock.
     pub expires_at: Option<SystemTime>,
     /// Whether it may edit and delete what others wrote.
     pub moderator: bool,
+    /// What the token allows in rooms, beyond what everybody may.
+    pub grants: Grants,
 }
 
 /// Who wrote or did something, as others see it.

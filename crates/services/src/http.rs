@@ -36,6 +36,24 @@ where
     }
 }
 
+/// A part of the path, decoded.
+#[derive(Debug)]
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<T, S> FromRequestParts<S> for Path<T>
+where
+    T: DeserializeOwned + Send,
+    S: Send + Sync,
+{
+    type Rejection = Refusal;
+
+    async fn from_request_parts(head: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let read = axum::extract::Path::<T>::from_request_parts(head, state).await;
+        let refusal = |_| unfit(Code::InvalidRequest, "path", "an id as UTF-8, percent-encoded");
+        read.map(|path| Path(path.0)).map_err(refusal)
+    }
+}
+
 /// The parameters of a query as a value.
 #[derive(Debug)]
 pub(crate) struct Query<T>(pub(crate) T);

@@ -7,20 +7,24 @@
 mod access;
 mod api;
 mod background;
+mod cache;
 mod caller;
 mod code;
 mod context;
 mod cors;
 mod history;
 mod http;
+mod identity;
 mod keys;
 mod listen;
 pub mod names;
+mod outgoing;
 mod publish;
 mod refusal;
 mod replay;
 mod rooms;
 mod settings;
+mod sign;
 mod sse;
 mod store;
 pub mod time;
@@ -31,16 +35,25 @@ use axum::Router;
 use axum::extract::FromRef;
 use fanfare::{Io, NamespaceError};
 
-pub use access::{Access, Denied, Place, Right};
+pub use access::{
+    Access, AccessSettings, Decide, Denied, Grants, GrantsError, MAX_GRANTS, Place, Question,
+    Right, Verdict,
+};
 pub use api::DESCRIPTION_PATH;
 pub use caller::{Author, Caller, Guest, User};
 pub use code::Code;
 pub use context::Context;
+pub use identity::{
+    Claims, Explained, Identity, IdentityError, IdentitySettings, KeyError, LEEWAY,
+    MAX_TOKEN_BYTES, Mint, Revoked, SecretText, TokenError, mint,
+};
 pub use keys::KeyDigest;
+pub use outgoing::{Answered, Endpoint, EndpointError, Outgoing, OutgoingError};
 pub use publish::PATH as PUBLISH_PATH;
 pub use refusal::{ErrorAnswer, Refusal, RefusalAnswer, json_response};
 pub use replay::{ReplayError, RoomReplay};
 pub use settings::Settings;
+pub use sign::SigningKey;
 pub use store::{Store, StoreError};
 
 /// The services of a server.
@@ -59,6 +72,12 @@ pub enum BeginError {
     /// The thread for what services do in the background cannot be started.
     #[error("a thread for the services could not be started: {0}")]
     Thread(#[from] std::io::Error),
+    /// The roots of trust of this machine cannot be read.
+    #[error("requests to others cannot be set up: {0}")]
+    Outgoing(#[from] reqwest::Error),
+    /// Identity cannot be set up.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// What is kept cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -86,6 +105,8 @@ impl Services {
         let store = Store::open(data)?;
         let context = Context::new(io, settings, key, store)?;
         for namespace in context.namespaces() {
+            identity::serve(&context, namespace);
+            access::serve(&context, namespace);
             replay::serve(&context, namespace);
             rooms::serve(&context, namespace);
             history::serve(&context, namespace);

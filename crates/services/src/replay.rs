@@ -2,11 +2,10 @@
 //! by themselves.
 
 use std::str::FromStr;
-use std::time::SystemTime;
 
 use fanfare::eventlog::Position;
 use fanfare::{
-    Handshake, MAX_HISTORY_EVENTS, Namespace, PatternError, Refused, Replay, RoomPattern, Socket,
+    Handshake, MAX_HISTORY_EVENTS, Namespace, PatternError, Replay, RoomPattern, Socket,
 };
 use serde_json::json;
 
@@ -68,7 +67,7 @@ pub(crate) fn serve(context: &Context, namespace: &Namespace) {
             if socket.recovered() {
                 return Ok(());
             }
-            begin(&context, &socket).await.map_err(|refusal| refused(&refusal))
+            begin(&context, &socket).await.map_err(|refusal| refusal.connect_error())
         }
     });
 }
@@ -96,16 +95,6 @@ async fn begin(context: &Context, socket: &Socket) -> Result<(), Refusal> {
         joined.map_err(|error| not_joined(socket, &error))?;
     }
     Ok(())
-}
-
-/// A `connect_error` whose data is the refusal.
-fn refused(refusal: &Refusal) -> Refused {
-    let answer = refusal.answer(SystemTime::now());
-    let refused = Refused::new(refusal.message.clone());
-    match serde_json::to_value(answer.error()) {
-        Ok(data) => refused.with_data(data),
-        Err(_) => refused, // it is made of texts
-    }
 }
 
 /// What the query asks for.

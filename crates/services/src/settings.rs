@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::access::AccessSettings;
+use crate::identity::IdentitySettings;
 use crate::replay::RoomReplay;
 
 /// The settings of the services.
@@ -10,6 +12,10 @@ use crate::replay::RoomReplay;
 pub struct Settings {
     /// The namespaces that are served. Default: `/`.
     pub namespaces: Vec<String>,
+    /// Whose connections are.
+    pub identity: IdentitySettings,
+    /// Who may what.
+    pub access: AccessSettings,
     /// Which rooms give their last events to who joins. Default: none; only the application knows
     /// in which rooms the past is of use.
     pub replays: Arc<[RoomReplay]>,
@@ -23,6 +29,8 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             namespaces: vec!["/".to_owned()],
+            identity: IdentitySettings::default(),
+            access: AccessSettings::default(),
             replays: Arc::default(),
             max_body_bytes: 1_000_000,
             body_deadline: Duration::from_secs(20),

@@ -3,6 +3,7 @@
 //!
 //! Rising order: default, file, environment, flag.
 
+mod auth;
 mod event_log;
 mod file;
 mod kind;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub(crate) use self::auth::{Access, Auth};
 pub(crate) use self::event_log::{EventLog, LogCheck, LogDurability, LogKind, OnDamage};
 pub(crate) use self::load::{Given, Inputs};
 pub(crate) use self::problem::Problems;
@@ -134,6 +136,10 @@ table::settings! {
         recovery: Recovery;
         + /// Streams of server-sent events.
         sse: Sse;
+        + /// Whose connections are.
+        auth: Auth;
+        + /// Who may what in rooms.
+        access: Access;
         + /// What rooms give to those who join.
         replay: Replay;
     }
@@ -382,6 +388,8 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
         EventLog::TABLE,
         Recovery::TABLE,
         Sse::TABLE,
+        Auth::TABLE,
+        Access::TABLE,
         Replay::TABLE,
     ];
     parts.into_iter().flatten()

@@ -53,7 +53,7 @@ async fn page_of(
     if head.method != Method::GET && head.method != Method::HEAD {
         return Err(Refusal::method("GET, HEAD"));
     }
-    let caller = context.caller(&head.headers).await?;
+    let caller = context.caller(head).await?;
     // Decoded once, by the router, and what was decoded is what is checked.
     let Path(room) = room.ok_or_else(not_utf8)?;
     let question = Question::of_query(head.uri.query().unwrap_or_default());

@@ -119,11 +119,7 @@ fn not_emitted(error: EmitError) -> Refusal {
         }
         EmitError::Log(error) => not_appended(&error),
         // The rest was checked before; what the library refuses all the same is the caller's.
-        error => {
-            let refusal =
-                Refusal::new(Code::InvalidRequest, format!("The event cannot be sent: {error}"));
-            refusal
-        }
+        error => Refusal::new(Code::InvalidRequest, format!("The event cannot be sent: {error}")),
     }
 }
 
@@ -132,8 +128,7 @@ fn not_appended(error: &AppendError) -> Refusal {
     match error {
         AppendError::Refused(eventlog::Refusal::DiskFull) => {
             let message = "The event was not sent: the disk with the event log is full.";
-            let refusal = Refusal::new(Code::LogFull, message);
-            refusal
+            Refusal::new(Code::LogFull, message)
         }
         AppendError::Unknown(_) => unavailable(
             Code::LogUncertain,
@@ -141,8 +136,7 @@ fn not_appended(error: &AppendError) -> Refusal {
              Idempotency-Key, or not at all.",
         ),
         AppendError::Record { fault, .. } => {
-            let refusal = Refusal::new(Code::InvalidRequest, format!("The event: {fault}."));
-            refusal
+            Refusal::new(Code::InvalidRequest, format!("The event: {fault}."))
         }
         error => unavailable(Code::LogUnavailable, &format!("The event was not sent: {error}.")),
     }
