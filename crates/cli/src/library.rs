@@ -11,7 +11,10 @@ use fanfare::{
 };
 use socketio::Limits as PacketLimits;
 
-use services::{AccessSettings, Claims, Endpoint, IdentitySettings, SecretText, SigningKey};
+use services::{
+    AccessSettings, ChatSettings, Claims, Endpoint, IdentitySettings, RoomsSettings, SecretText,
+    SigningKey,
+};
 
 use crate::settings::{Parser, Settings, Size, Transport};
 
@@ -101,6 +104,14 @@ pub(crate) fn service_settings(from: &Settings) -> anyhow::Result<services::Sett
         namespaces: from.namespaces.clone(),
         identity: identity(from)?,
         access: access(from)?,
+        rooms: rooms(from)?,
+        chat: ChatSettings {
+            max_content_bytes: bytes(from.chat.content),
+            max_metadata_bytes: bytes(from.chat.metadata),
+            members_only: from.chat.members_only,
+            kept_per_room: small(from.chat.kept_per_room),
+            typing_lasts: from.chat.typing_lasts.0,
+        },
         replays: replays.collect::<Result<_, _>>().context("replay.rooms")?,
         max_body_bytes: bytes(from.max_payload),
         body_deadline: from.http.body_timeout.0,
@@ -145,6 +156,16 @@ fn access(from: &Settings) -> anyhow::Result<AccessSettings> {
         holds: from.access.holds.0,
         private: private.collect::<Result<_, _>>().context("access.private")?,
         open: from.access.open,
+    })
+}
+
+fn rooms(from: &Settings) -> anyhow::Result<RoomsSettings> {
+    let announced = from.rooms.announced.iter().map(|text| text.parse());
+    Ok(RoomsSettings {
+        must_exist: from.rooms.must_exist,
+        clients_create: from.rooms.clients_create,
+        announced: announced.collect::<Result<_, _>>().context("rooms.announced")?,
+        announced_up_to: count(from.rooms.announced_up_to),
     })
 }
 

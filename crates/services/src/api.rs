@@ -10,7 +10,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::refusal::{Refusal, json_response};
-use crate::{Services, history, identity, publish, sse};
+use crate::{Services, chat, history, identity, publish, rooms, sse};
 
 /// Where the description is.
 pub const DESCRIPTION_PATH: &str = "/v1/openapi.json";
@@ -25,8 +25,10 @@ struct Description;
 
 /// All routes under `/v1`.
 pub(crate) fn router(services: &Services) -> Router {
-    let described: OpenApiRouter<Services> =
-        OpenApiRouter::with_openapi(Description::openapi()).merge(identity::routes());
+    let described: OpenApiRouter<Services> = OpenApiRouter::with_openapi(Description::openapi())
+        .merge(identity::routes())
+        .merge(rooms::routes())
+        .merge(chat::routes());
     let (routes, description) = described.split_for_parts();
     let (publish, history, sse) =
         (services.context.clone(), services.context.clone(), services.context.clone());

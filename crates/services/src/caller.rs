@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use fanfare::Socket;
+use fanfare::{Socket, SocketId};
+use serde_json::Value;
 
 use crate::access::Grants;
 
@@ -56,6 +57,21 @@ pub struct Author {
     /// The name to show.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+}
+
+impl Author {
+    /// Who a socket elsewhere belongs to, by the data that is kept with it.
+    #[must_use]
+    pub fn of_data(data: &Value, socket: SocketId) -> Author {
+        let text = |value: &Value, field| value.get(field)?.as_str().map(str::to_owned);
+        let user = data
+            .get("user")
+            .and_then(|user| Some(Author { id: text(user, "id")?, name: text(user, "name") }));
+        user.unwrap_or_else(|| Author {
+            id: format!("guest:{socket}"),
+            name: data.get("guest").and_then(|guest| text(guest, "name")),
+        })
+    }
 }
 
 impl Caller {

@@ -16,6 +16,7 @@ use crate::caller::Caller;
 use crate::code::Code;
 use crate::identity::Identity;
 use crate::keys::KeyDigest;
+use crate::outbox::Outbox;
 use crate::outgoing::Outgoing;
 use crate::refusal::Refusal;
 use crate::settings::Settings;
@@ -36,6 +37,7 @@ struct Inner {
     identity: Identity,
     access: Access,
     store: Store,
+    outbox: Outbox,
     outgoing: Outgoing,
     background: Background,
 }
@@ -57,10 +59,21 @@ impl Context {
         let identity = Identity::new(&settings.identity, &outgoing, &store)?;
         let access = Access::new(&settings.access, &outgoing);
         background.spawn(identity.clone().mind());
+        let outbox = Outbox::open(&store)?;
+        background.spawn(outbox.clone().run(namespaces.clone()));
         let io = io.clone();
-        let inner =
-            Inner { io, settings, namespaces, key, identity, access, store, outgoing, background };
-        Ok(Context(Arc::new(inner)))
+        Ok(Context(Arc::new(Inner {
+            io,
+            settings,
+            namespaces,
+            key,
+            identity,
+            access,
+            store,
+            outbox,
+            outgoing,
+            background,
+        })))
     }
 
     /// The server.
@@ -84,6 +97,11 @@ impl Context {
     /// Runs something beside everything else; it ends with the server.
     pub fn spawn<F: Future<Output = ()> + Send + 'static>(&self, future: F) {
         drop(self.0.background.spawn(future));
+    }
+
+    /// What is kept and told.
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.0.outbox
     }
 
     /// The rules.

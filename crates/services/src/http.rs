@@ -11,9 +11,10 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::IntoParams;
 
 use crate::code::Code;
 use crate::context::Context;
@@ -72,6 +73,22 @@ where
             unfit(Code::InvalidRequest, "", &expected(&error))
         })
     }
+}
+
+/// In which namespace.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+#[allow(unused_qualifications, reason = "what the macro writes")]
+pub(crate) struct In {
+    /// The namespace; `/` if not said.
+    #[serde(default = "root")]
+    pub(crate) namespace: String,
+}
+
+/// The main namespace.
+pub(crate) fn root() -> String {
+    "/".to_owned()
 }
 
 /// A good answer: `{ok: true, …}`, which nobody may keep.
@@ -208,8 +225,6 @@ pub(crate) fn unfit(code: Code, path: &str, expected: &str) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
-
     use super::*;
 
     #[derive(Debug, Deserialize)]

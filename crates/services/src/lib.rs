@@ -9,6 +9,7 @@ mod api;
 mod background;
 mod cache;
 mod caller;
+mod chat;
 mod code;
 mod context;
 mod cors;
@@ -18,6 +19,7 @@ mod identity;
 mod keys;
 mod listen;
 pub mod names;
+mod outbox;
 mod outgoing;
 mod publish;
 mod refusal;
@@ -41,6 +43,10 @@ pub use access::{
 };
 pub use api::DESCRIPTION_PATH;
 pub use caller::{Author, Caller, Guest, User};
+pub use chat::{
+    Chat, ChatSettings, Draft, Editor, MAX_MESSAGES, Message, MessageKind, MessageQuery, Receipt,
+    Unread,
+};
 pub use code::Code;
 pub use context::Context;
 pub use identity::{
@@ -52,6 +58,7 @@ pub use outgoing::{Answered, Endpoint, EndpointError, Outgoing, OutgoingError};
 pub use publish::PATH as PUBLISH_PATH;
 pub use refusal::{ErrorAnswer, Refusal, RefusalAnswer, json_response};
 pub use replay::{ReplayError, RoomReplay};
+pub use rooms::{Device, MemberRecord, NewRoom, RoomChange, RoomRecord, Rooms, RoomsSettings};
 pub use settings::Settings;
 pub use sign::SigningKey;
 pub use store::{Store, StoreError};
@@ -60,6 +67,8 @@ pub use store::{Store, StoreError};
 #[derive(Debug, Clone)]
 pub struct Services {
     context: Context,
+    rooms: Rooms,
+    chat: Chat,
 }
 
 /// Why services cannot begin.
@@ -89,6 +98,18 @@ impl FromRef<Services> for Context {
     }
 }
 
+impl FromRef<Services> for Rooms {
+    fn from_ref(services: &Services) -> Rooms {
+        services.rooms.clone()
+    }
+}
+
+impl FromRef<Services> for Chat {
+    fn from_ref(services: &Services) -> Chat {
+        services.chat.clone()
+    }
+}
+
 impl Services {
     /// Sets up the namespaces of a server, which must not serve clients yet. What outlives a restart
     /// is kept in `data`, a directory, or only in memory.
@@ -104,20 +125,35 @@ impl Services {
     ) -> Result<Self, BeginError> {
         let store = Store::open(data)?;
         let context = Context::new(io, settings, key, store)?;
+        let rooms = Rooms::begin(&context)?;
+        let chat = Chat::begin(&context)?;
         for namespace in context.namespaces() {
             identity::serve(&context, namespace);
             access::serve(&context, namespace);
             replay::serve(&context, namespace);
-            rooms::serve(&context, namespace);
+            rooms::serve(&rooms, namespace);
+            chat::serve(&chat, namespace);
             history::serve(&context, namespace);
         }
-        Ok(Services { context })
+        Ok(Services { context, rooms, chat })
     }
 
     /// What the services stand on, for services of your own.
     #[must_use]
     pub fn context(&self) -> &Context {
         &self.context
+    }
+
+    /// Rooms: those that are kept, and who is in them.
+    #[must_use]
+    pub fn rooms(&self) -> &Rooms {
+        &self.rooms
+    }
+
+    /// Chat: messages, receipts, notifications.
+    #[must_use]
+    pub fn chat(&self) -> &Chat {
+        &self.chat
     }
 
     /// The HTTP API: everything under `/v1`.

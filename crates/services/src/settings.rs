@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::access::AccessSettings;
+use crate::chat::ChatSettings;
 use crate::identity::IdentitySettings;
 use crate::replay::RoomReplay;
+use crate::rooms::RoomsSettings;
 
 /// The settings of the services.
 #[derive(Debug, Clone)]
@@ -16,6 +18,10 @@ pub struct Settings {
     pub identity: IdentitySettings,
     /// Who may what.
     pub access: AccessSettings,
+    /// Rooms.
+    pub rooms: RoomsSettings,
+    /// Chat.
+    pub chat: ChatSettings,
     /// Which rooms give their last events to who joins. Default: none; only the application knows
     /// in which rooms the past is of use.
     pub replays: Arc<[RoomReplay]>,
@@ -31,6 +37,8 @@ impl Default for Settings {
             namespaces: vec!["/".to_owned()],
             identity: IdentitySettings::default(),
             access: AccessSettings::default(),
+            rooms: RoomsSettings::default(),
+            chat: ChatSettings::default(),
             replays: Arc::default(),
             max_body_bytes: 1_000_000,
             body_deadline: Duration::from_secs(20),

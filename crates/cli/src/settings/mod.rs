@@ -11,6 +11,7 @@ mod load;
 mod problem;
 mod replay;
 mod secret;
+mod services;
 mod show;
 mod table;
 mod units;
@@ -27,6 +28,7 @@ pub(crate) use self::load::{Given, Inputs};
 pub(crate) use self::problem::Problems;
 pub(crate) use self::replay::Replay;
 pub(crate) use self::secret::Secret;
+pub(crate) use self::services::{Chat, Rooms};
 pub(crate) use self::show::{as_json, as_markdown, as_toml};
 pub(crate) use self::table::Setting;
 pub(crate) use self::units::{Size, Span};
@@ -140,6 +142,10 @@ table::settings! {
         auth: Auth;
         + /// Who may what in rooms.
         access: Access;
+        + /// Rooms.
+        rooms: Rooms;
+        + /// Chat.
+        chat: Chat;
         + /// What rooms give to those who join.
         replay: Replay;
     }
@@ -390,6 +396,8 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
         Sse::TABLE,
         Auth::TABLE,
         Access::TABLE,
+        Rooms::TABLE,
+        Chat::TABLE,
         Replay::TABLE,
     ];
     parts.into_iter().flatten()

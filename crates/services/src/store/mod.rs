@@ -179,7 +179,20 @@ impl Store {
         run(&self.reader, question).await
     }
 
-    /// The same from a thread that may wait, before clients are served.
+    /// Changes something from a thread that may wait, before clients are served.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn write_now<T, F>(&self, change: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.writer.wait(change)
+    }
+
+    /// Reads something from a thread that may wait, before clients are served.
     ///
     /// # Errors
     ///
