@@ -91,8 +91,7 @@ suiteOfBinary("rooms", (start) => {
     await stock.connected(bob);
     await done(bob, "room:join", { chatId: "7" });
     await joined.next();
-    await server.publish("chat:7", "so that there is an offset");
-    await once(bob, "said");
+    await Promise.all([once(bob, "said"), server.publish("chat:7", "so that there is an offset")]);
     const back = once(bob, "connect", 15_000);
     bob.io.engine.close();
     await back;

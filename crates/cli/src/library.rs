@@ -12,8 +12,8 @@ use fanfare::{
 use socketio::Limits as PacketLimits;
 
 use services::{
-    AccessSettings, ChatSettings, Claims, Endpoint, IdentitySettings, RoomsSettings, SecretText,
-    SigningKey,
+    AccessSettings, ChatSettings, Claims, Endpoint, IdentitySettings, JobsSettings,
+    PresenceSettings, RedisUrl, RoomsSettings, SecretText, SessionsSettings, SigningKey,
 };
 
 use crate::settings::{Parser, Settings, Size, Transport};
@@ -111,6 +111,23 @@ pub(crate) fn service_settings(from: &Settings) -> anyhow::Result<services::Sett
             members_only: from.chat.members_only,
             kept_per_room: small(from.chat.kept_per_room),
             typing_lasts: from.chat.typing_lasts.0,
+        },
+        sessions: SessionsSettings {
+            required: from.sessions.required,
+            heartbeat: from.sessions.heartbeat.0,
+            on_seen: None,
+        },
+        jobs: JobsSettings {
+            unknown_allowed: from.jobs.unknown_allowed,
+            kept: from.jobs.kept.0,
+            max_jobs: from.jobs.max,
+            redis: from.redis.url.as_ref().map(|url| RedisUrl::new(url.expose())),
+        },
+        presence: PresenceSettings {
+            grace: from.presence.grace.0,
+            updates_per_second: small(from.presence.updates_per_second),
+            crowd: count(from.presence.crowd),
+            max_state_bytes: bytes(from.presence.state),
         },
         replays: replays.collect::<Result<_, _>>().context("replay.rooms")?,
         max_body_bytes: bytes(from.max_payload),

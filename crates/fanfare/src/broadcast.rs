@@ -38,6 +38,8 @@ pub struct Broadcast {
     rooms: SmallVec<[Room; 1]>,
     except: SmallVec<[Room; 1]>,
     flags: Flags,
+    /// Whether it is recorded, where its rooms are.
+    kept: bool,
     wish: Wish,
     deadline: Duration,
     error: Option<BadTarget>,
@@ -56,6 +58,7 @@ impl Broadcast {
             rooms: SmallVec::new(),
             except: SmallVec::new(),
             flags: Flags::default(),
+            kept: true,
             wish: Wish::default(),
             deadline: DEFAULT_ACK_DEADLINE,
             error: None,
@@ -90,6 +93,13 @@ impl Broadcast {
     /// Drops the event for sockets that cannot take it at once, instead of keeping it for them.
     pub fn volatile(mut self) -> Self {
         self.flags.volatile = true;
+        self
+    }
+
+    /// Does not record the event: it is sent to who is connected, and nobody gets it later. For what is
+    /// true only now, such as who is there. Unlike a volatile event it waits for slow clients.
+    pub fn unrecorded(mut self) -> Self {
+        self.kept = false;
         self
     }
 
@@ -135,6 +145,7 @@ impl Broadcast {
         let target = self.target()?;
         let args = args.into_args()?;
         let broadcast = Broadcasting::event(&self.namespace, target, event, args, self.flags)?;
+        let broadcast = Broadcasting { kept: self.kept, ..broadcast };
         self.namespace.io().publish(broadcast, None)
     }
 
@@ -149,6 +160,7 @@ impl Broadcast {
         let target = self.target()?;
         let args = args.into_args()?;
         let broadcast = Broadcasting::event(&self.namespace, target, event, args, self.flags)?;
+        let broadcast = Broadcasting { kept: self.kept, ..broadcast };
         let io = self.namespace.io();
         if broadcast.is_recorded(io) {
             let told = io.record(broadcast, self.wish)?;

@@ -10,7 +10,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::refusal::{Refusal, json_response};
-use crate::{Services, chat, history, identity, publish, rooms, sse};
+use crate::{Services, chat, history, identity, jobs, presence, publish, rooms, sessions, sse};
 
 /// Where the description is.
 pub const DESCRIPTION_PATH: &str = "/v1/openapi.json";
@@ -19,7 +19,7 @@ pub const DESCRIPTION_PATH: &str = "/v1/openapi.json";
 #[derive(OpenApi)]
 #[openapi(info(
     title = "Fanfare",
-    description = "The real-time tier of an application: publish, rooms, users, history, streams."
+    description = "The real-time tier of an application: presence, publish, rooms, users, history, streams."
 ))]
 struct Description;
 
@@ -28,7 +28,10 @@ pub(crate) fn router(services: &Services) -> Router {
     let described: OpenApiRouter<Services> = OpenApiRouter::with_openapi(Description::openapi())
         .merge(identity::routes())
         .merge(rooms::routes())
-        .merge(chat::routes());
+        .merge(chat::routes())
+        .merge(jobs::routes())
+        .merge(sessions::routes())
+        .merge(presence::routes());
     let (routes, description) = described.split_for_parts();
     let (publish, history, sse) =
         (services.context.clone(), services.context.clone(), services.context.clone());

@@ -13,18 +13,22 @@ mod chat;
 mod code;
 mod context;
 mod cors;
+mod documents;
 mod history;
 mod http;
 mod identity;
+mod jobs;
 mod keys;
 mod listen;
 pub mod names;
 mod outbox;
 mod outgoing;
+mod presence;
 mod publish;
 mod refusal;
 mod replay;
 mod rooms;
+mod sessions;
 mod settings;
 mod sign;
 mod sse;
@@ -53,12 +57,15 @@ pub use identity::{
     Claims, Explained, Identity, IdentityError, IdentitySettings, KeyError, LEEWAY,
     MAX_TOKEN_BYTES, Mint, Revoked, SecretText, TokenError, mint,
 };
+pub use jobs::{Job, JobStatus, JobUpdate, Jobs, JobsSettings, RedisUrl, Updated};
 pub use keys::KeyDigest;
 pub use outgoing::{Answered, Endpoint, EndpointError, Outgoing, OutgoingError};
+pub use presence::{Presence, PresenceSettings, Present, Status};
 pub use publish::PATH as PUBLISH_PATH;
 pub use refusal::{ErrorAnswer, Refusal, RefusalAnswer, json_response};
 pub use replay::{ReplayError, RoomReplay};
 pub use rooms::{Device, MemberRecord, NewRoom, RoomChange, RoomRecord, Rooms, RoomsSettings};
+pub use sessions::{Envelope, OnSeen, Participant, Sessions, SessionsSettings};
 pub use settings::Settings;
 pub use sign::SigningKey;
 pub use store::{Store, StoreError};
@@ -69,6 +76,9 @@ pub struct Services {
     context: Context,
     rooms: Rooms,
     chat: Chat,
+    jobs: Jobs,
+    sessions: Sessions,
+    presence: Presence,
 }
 
 /// Why services cannot begin.
@@ -110,6 +120,24 @@ impl FromRef<Services> for Chat {
     }
 }
 
+impl FromRef<Services> for Jobs {
+    fn from_ref(services: &Services) -> Jobs {
+        services.jobs.clone()
+    }
+}
+
+impl FromRef<Services> for Sessions {
+    fn from_ref(services: &Services) -> Sessions {
+        services.sessions.clone()
+    }
+}
+
+impl FromRef<Services> for Presence {
+    fn from_ref(services: &Services) -> Presence {
+        services.presence.clone()
+    }
+}
+
 impl Services {
     /// Sets up the namespaces of a server, which must not serve clients yet. What outlives a restart
     /// is kept in `data`, a directory, or only in memory.
@@ -127,15 +155,22 @@ impl Services {
         let context = Context::new(io, settings, key, store)?;
         let rooms = Rooms::begin(&context)?;
         let chat = Chat::begin(&context)?;
+        let jobs = Jobs::begin(&context)?;
+        let sessions = Sessions::begin(&context);
+        let presence = Presence::begin(&context);
         for namespace in context.namespaces() {
             identity::serve(&context, namespace);
             access::serve(&context, namespace);
+            sessions::serve(&sessions, namespace);
             replay::serve(&context, namespace);
             rooms::serve(&rooms, namespace);
             chat::serve(&chat, namespace);
+            jobs::serve(&jobs, namespace);
+            presence::serve(&presence, namespace);
+            documents::serve(&context, namespace);
             history::serve(&context, namespace);
         }
-        Ok(Services { context, rooms, chat })
+        Ok(Services { context, rooms, chat, jobs, sessions, presence })
     }
 
     /// What the services stand on, for services of your own.
@@ -154,6 +189,24 @@ impl Services {
     #[must_use]
     pub fn chat(&self) -> &Chat {
         &self.chat
+    }
+
+    /// Jobs and how far they are.
+    #[must_use]
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
+    }
+
+    /// Session rooms.
+    #[must_use]
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// Who looks at what, and whether users are there.
+    #[must_use]
+    pub fn presence(&self) -> &Presence {
+        &self.presence
     }
 
     /// The HTTP API: everything under `/v1`.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use fanfare::eventlog::Position;
 use fanfare::{Args, Broadcast, EmitError, Namespace};
 use futures_util::future::join_all;
-use rusqlite::Transaction;
+use rusqlite::{OptionalExtension, Transaction};
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::{Notify, oneshot};
@@ -21,11 +21,18 @@ use crate::code::Code;
 use crate::refusal::Refusal;
 use crate::sign::unique_id;
 use crate::store::{Store, StoreError};
+use crate::time::now_ms;
 
 const STEPS: &[&str] = &["CREATE TABLE outbox ( \
-         seq INTEGER PRIMARY KEY AUTOINCREMENT, namespace TEXT NOT NULL, rooms TEXT NOT NULL, \
-         event TEXT NOT NULL, args TEXT NOT NULL); \
-     CREATE TABLE outbox_name (name TEXT NOT NULL)"];
+     seq INTEGER PRIMARY KEY AUTOINCREMENT, namespace TEXT NOT NULL, rooms TEXT NOT NULL, \
+     event TEXT NOT NULL, args TEXT NOT NULL, id TEXT); \
+     CREATE TABLE outbox_name (name TEXT NOT NULL); \
+     CREATE TABLE positions ( \
+     id TEXT PRIMARY KEY, position TEXT NOT NULL, time_ms INTEGER NOT NULL) WITHOUT ROWID; \
+     CREATE INDEX positions_by_time ON positions (time_ms)"];
+
+/// How long the position of an event is found by the event's id: longer than most logs keep events.
+const POSITIONS_KEPT_MS: u64 = 7 * 86_400_000;
 
 /// How many events are published at once.
 const BATCH: usize = 256;
@@ -44,6 +51,7 @@ pub(crate) struct Told {
     rooms: Vec<String>,
     event: &'static str,
     args: String,
+    id: Option<String>,
 }
 
 impl Told {
@@ -56,7 +64,13 @@ impl Told {
     ) -> Self {
         // Structs of texts and numbers, and JSON that came as such.
         let args = serde_json::to_string(&(argument,)).unwrap_or_else(|_| "[]".to_owned());
-        Told { namespace: namespace.to_owned(), rooms, event, args }
+        Told { namespace: namespace.to_owned(), rooms, event, args, id: None }
+    }
+
+    /// With an id, by which its position is found later.
+    pub(crate) fn with_id(mut self, id: String) -> Self {
+        self.id = Some(id);
+        self
     }
 }
 
@@ -125,6 +139,21 @@ impl Outbox {
         }
     }
 
+    /// Where an event with an id stands in the log, if it is known.
+    pub(crate) async fn position(&self, id: &str) -> Result<Option<Position>, StoreError> {
+        let id = id.to_owned();
+        let found: Option<String> = self
+            .store
+            .read(move |transaction| {
+                transaction
+                    .prepare_cached("SELECT position FROM positions WHERE id = ?1")?
+                    .query_row([id], |row| row.get(0))
+                    .optional()
+            })
+            .await?;
+        Ok(found.and_then(|position| position.parse().ok()))
+    }
+
     /// Publishes what is in it, for as long as it is run.
     pub(crate) async fn run(self, namespaces: HashMap<String, Namespace>) {
         loop {
@@ -150,9 +179,12 @@ impl Outbox {
         let published = rows.iter().map(|row| self.publish(row, namespaces.get(&row.namespace)));
         // They enter the log in this order: each does with its first step.
         let positions = join_all(published).await;
-        let taken = self.store.write(move |transaction| {
-            transaction.execute("DELETE FROM outbox WHERE seq <= ?1", [last])
-        });
+        let named: Vec<(String, String)> = rows
+            .iter()
+            .zip(&positions)
+            .filter_map(|(row, position)| Some((row.id.clone()?, (*position)?.to_string())))
+            .collect();
+        let taken = self.store.write(move |transaction| take(transaction, last, &named));
         // Before the answers: who was answered is not told of it again.
         taken.await?;
         let mut waiting = lock(&self.waiting);
@@ -204,6 +236,32 @@ struct Row {
     rooms: Vec<String>,
     event: String,
     args: String,
+    id: Option<String>,
+}
+
+/// Takes out what was published, and keeps where events with an id stand.
+fn take(
+    transaction: &Transaction<'_>,
+    last: i64,
+    named: &[(String, String)],
+) -> rusqlite::Result<()> {
+    transaction.prepare_cached("DELETE FROM outbox WHERE seq <= ?1")?.execute([last])?;
+    if named.is_empty() {
+        return Ok(());
+    }
+    let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+    let now = now_ms();
+    let mut keep = transaction.prepare_cached("REPLACE INTO positions VALUES (?1, ?2, ?3)")?;
+    for (id, position) in named {
+        keep.execute((id, position, signed(now)))?;
+    }
+    transaction
+        .prepare_cached(
+            "DELETE FROM positions WHERE id IN \
+             (SELECT id FROM positions WHERE time_ms < ?1 ORDER BY time_ms LIMIT 1000)",
+        )?
+        .execute([signed(now.saturating_sub(POSITIONS_KEPT_MS))])?;
+    Ok(())
 }
 
 fn insert(transaction: &Transaction<'_>, told: &Told) -> rusqlite::Result<i64> {
@@ -211,15 +269,15 @@ fn insert(transaction: &Transaction<'_>, told: &Told) -> rusqlite::Result<i64> {
     let rooms = told.rooms.join("\n");
     transaction
         .prepare_cached(
-            "INSERT INTO outbox (namespace, rooms, event, args) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO outbox (namespace, rooms, event, args, id) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
-        .execute((&told.namespace, rooms, told.event, &told.args))?;
+        .execute((&told.namespace, rooms, told.event, &told.args, &told.id))?;
     Ok(transaction.last_insert_rowid())
 }
 
 fn read(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Row>> {
     let mut rows = transaction.prepare_cached(
-        "SELECT seq, namespace, rooms, event, args FROM outbox ORDER BY seq LIMIT ?1",
+        "SELECT seq, namespace, rooms, event, args, id FROM outbox ORDER BY seq LIMIT ?1",
     )?;
     let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
     let rows = rows.query_map([limit], |row| {
@@ -230,6 +288,7 @@ fn read(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Row>> {
             rooms: rooms.lines().map(str::to_owned).collect(),
             event: row.get(3)?,
             args: row.get(4)?,
+            id: row.get(5)?,
         })
     })?;
     rows.collect()

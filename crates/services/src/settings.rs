@@ -6,8 +6,11 @@ use std::time::Duration;
 use crate::access::AccessSettings;
 use crate::chat::ChatSettings;
 use crate::identity::IdentitySettings;
+use crate::jobs::JobsSettings;
+use crate::presence::PresenceSettings;
 use crate::replay::RoomReplay;
 use crate::rooms::RoomsSettings;
+use crate::sessions::SessionsSettings;
 
 /// The settings of the services.
 #[derive(Debug, Clone)]
@@ -22,6 +25,12 @@ pub struct Settings {
     pub rooms: RoomsSettings,
     /// Chat.
     pub chat: ChatSettings,
+    /// Jobs.
+    pub jobs: JobsSettings,
+    /// Session rooms.
+    pub sessions: SessionsSettings,
+    /// Presence.
+    pub presence: PresenceSettings,
     /// Which rooms give their last events to who joins. Default: none; only the application knows
     /// in which rooms the past is of use.
     pub replays: Arc<[RoomReplay]>,
@@ -39,6 +48,9 @@ impl Default for Settings {
             access: AccessSettings::default(),
             rooms: RoomsSettings::default(),
             chat: ChatSettings::default(),
+            jobs: JobsSettings::default(),
+            sessions: SessionsSettings::default(),
+            presence: PresenceSettings::default(),
             replays: Arc::default(),
             max_body_bytes: 1_000_000,
             body_deadline: Duration::from_secs(20),

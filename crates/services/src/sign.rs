@@ -52,6 +52,9 @@ impl SigningKey {
     }
 }
 
+/// The length of such an id.
+pub(crate) const UNIQUE_ID_LEN: usize = 22;
+
 /// An id nobody has used: 128 random bits.
 #[must_use]
 pub(crate) fn unique_id() -> String {

@@ -28,7 +28,7 @@ pub(crate) use self::load::{Given, Inputs};
 pub(crate) use self::problem::Problems;
 pub(crate) use self::replay::Replay;
 pub(crate) use self::secret::Secret;
-pub(crate) use self::services::{Chat, Rooms};
+pub(crate) use self::services::{Chat, Jobs, Presence, Redis, Rooms, Sessions};
 pub(crate) use self::show::{as_json, as_markdown, as_toml};
 pub(crate) use self::table::Setting;
 pub(crate) use self::units::{Size, Span};
@@ -146,6 +146,14 @@ table::settings! {
         rooms: Rooms;
         + /// Chat.
         chat: Chat;
+        + /// Session rooms.
+        sessions: Sessions;
+        + /// Jobs.
+        jobs: Jobs;
+        + /// Presence.
+        presence: Presence;
+        + /// A Redis.
+        redis: Redis;
         + /// What rooms give to those who join.
         replay: Replay;
     }
@@ -398,6 +406,10 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
         Access::TABLE,
         Rooms::TABLE,
         Chat::TABLE,
+        Sessions::TABLE,
+        Jobs::TABLE,
+        Presence::TABLE,
+        Redis::TABLE,
         Replay::TABLE,
     ];
     parts.into_iter().flatten()

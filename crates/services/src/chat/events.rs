@@ -180,7 +180,7 @@ impl Chat {
         self.may_write(&socket, &room).await?;
         let who = Caller::of(&socket).author(&socket);
         let typist = (socket.namespace().name().to_owned(), room, socket.id());
-        self.types(typist, &who, types.is_typing);
+        self.types(&typist, &who, types.is_typing);
         Ok(json!({}))
     }
 

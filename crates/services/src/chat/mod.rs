@@ -383,15 +383,15 @@ impl Chat {
     }
 
     /// Somebody types, or no longer.
-    fn types(&self, typist: Typist, who: &Author, is_typing: bool) {
+    fn types(&self, typist: &Typist, who: &Author, is_typing: bool) {
         let now = Instant::now();
         let told = if is_typing {
             self.lock().begin(typist.clone(), who, now, self.settings().typing_lasts)
         } else {
-            self.lock().end(&typist)
+            self.lock().end(typist)
         };
         if told {
-            self.tell_typing(&typist, who, is_typing);
+            self.tell_typing(typist, who, is_typing);
         }
         self.changed.notify_one();
     }

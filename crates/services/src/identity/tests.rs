@@ -126,7 +126,7 @@ fn forged_and_malformed_tokens_are_refused() {
         // What is no base64 may be found while the signature is read.
         let same =
             got == expected || (expected == TokenError::Signature && got == TokenError::Form);
-        assert!(same, "{got:?} instead of {expected:?}: {:.60}", token);
+        assert!(same, "{got:?} instead of {expected:?}: {token:.60}");
     }
     // Where a token says its key is found does not matter.
     for hint in ["jku", "x5u"] {

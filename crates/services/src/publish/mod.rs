@@ -106,7 +106,8 @@ fn check_query(head: &Parts) -> Result<(), Refusal> {
     Err(Refusal::new(Code::InvalidRequest, message))
 }
 
-fn not_emitted(error: EmitError) -> Refusal {
+/// What is said when the library does not send an event.
+pub(crate) fn not_emitted(error: EmitError) -> Refusal {
     match error {
         EmitError::Overloaded => unavailable(
             Code::Overloaded,

@@ -261,7 +261,7 @@ impl Rooms {
         let who = Caller::of(socket).author(socket);
         let (fresh, count) = self.lock().enter(&key, &who, socket.id());
         if fresh {
-            self.announce(socket.namespace(), &key.room, "user:joined", &who, count);
+            self.announce(&key, "user:joined", &who, count);
         }
         // Gone meanwhile: its end came before its beginning, and was nobody's.
         if !socket.is_connected() {
@@ -275,7 +275,7 @@ impl Rooms {
         let who = Caller::of(socket).author(socket);
         let (gone, count) = self.lock().leave(&key, &who.id, socket.id());
         if gone {
-            self.announce(socket.namespace(), &key.room, "user:left", &who, count);
+            self.announce(&key, "user:left", &who, count);
         }
     }
 
@@ -293,21 +293,18 @@ impl Rooms {
         }
     }
 
-    fn announce(
-        &self,
-        namespace: &Namespace,
-        room: &str,
-        event: &'static str,
-        who: &Author,
-        count: usize,
-    ) {
+    fn announce(&self, key: &RoomKey, event: &'static str, who: &Author, count: usize) {
+        let RoomKey { namespace, room } = key;
         let mut announced = self.settings().announced.iter();
-        let announced = announced.any(|pattern| pattern.matches(namespace.name(), room));
+        let announced = announced.any(|pattern| pattern.matches(namespace, room));
         if !announced || count > self.settings().announced_up_to {
             return;
         }
+        let Ok(namespace) = self.context.namespace(namespace) else { return };
         let told = json!({ "roomId": room, "user": who, "members": count });
-        if let Err(error) = namespace.to(room).emit(event, (told,)) {
+        // Not a part of the room's past: who comes later asks who is there.
+        let told = namespace.to(room.as_str()).unrecorded().emit(event, (told,));
+        if let Err(error) = told {
             tracing::debug!(%error, "who came or left could not be told");
         }
     }
@@ -321,9 +318,7 @@ impl Rooms {
                 (members.expire(Instant::now()), members.next())
             };
             for (key, who, count) in gone {
-                if let Ok(namespace) = self.context.namespace(&key.namespace) {
-                    self.announce(namespace, &key.room, "user:left", &who, count);
-                }
+                self.announce(&key, "user:left", &who, count);
             }
             match next {
                 Some(next) => {
