@@ -14,6 +14,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -269,6 +270,29 @@ impl Broadcast {
     ) -> Result<impl Future<Output = ()> + Send + use<>, EmitError> {
         self.on_each_shard(move |shard, core, target| {
             shard.disconnect_targets(core, target, close);
+        })
+    }
+
+    /// Disconnects those of the sockets that are meant whose clients have sent no event for a time; see
+    /// [`Socket::inactive_for`](crate::Socket::inactive_for). How many they were.
+    ///
+    /// # Errors
+    ///
+    /// When a room's name is not valid.
+    pub fn disconnect_inactive(
+        self,
+        time: Duration,
+        close: bool,
+    ) -> Result<impl Future<Output = usize> + Send + use<>, EmitError> {
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = count.clone();
+        let done = self.on_each_shard(move |shard, core, target| {
+            let some = shard.disconnect_inactive(core, target, time, close);
+            counted.fetch_add(some, Ordering::Relaxed);
+        })?;
+        Ok(async move {
+            done.await;
+            count.load(Ordering::Relaxed)
         })
     }
 

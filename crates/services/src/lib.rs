@@ -28,12 +28,14 @@ mod publish;
 mod refusal;
 mod replay;
 mod rooms;
+mod send;
 mod sessions;
 mod settings;
 mod sign;
 mod sse;
 mod store;
 pub mod time;
+mod users;
 
 use std::path::Path;
 
@@ -45,7 +47,7 @@ pub use access::{
     Access, AccessSettings, Decide, Denied, Grants, GrantsError, MAX_GRANTS, Place, Question,
     Right, Verdict,
 };
-pub use api::DESCRIPTION_PATH;
+pub use api::{DESCRIPTION_PATH, PAGE_PATH};
 pub use caller::{Author, Caller, Guest, User};
 pub use chat::{
     Chat, ChatSettings, Draft, Editor, MAX_MESSAGES, Message, MessageKind, MessageQuery, Receipt,
@@ -65,6 +67,7 @@ pub use publish::PATH as PUBLISH_PATH;
 pub use refusal::{ErrorAnswer, Refusal, RefusalAnswer, json_response};
 pub use replay::{ReplayError, RoomReplay};
 pub use rooms::{Device, MemberRecord, NewRoom, RoomChange, RoomRecord, Rooms, RoomsSettings};
+pub use send::SendOptions;
 pub use sessions::{Envelope, OnSeen, Participant, Sessions, SessionsSettings};
 pub use settings::Settings;
 pub use sign::SigningKey;

@@ -22,7 +22,19 @@ pub(crate) const PATH: &str = "/v1/sse";
 /// The parameters that the query may have.
 const FIELDS: [&str; 5] = ["rooms", "user", "namespace", "lastEventId", "token"];
 
-/// Answers a request.
+/// A stream of what is sent to rooms, as server-sent events; it goes on after `Last-Event-ID`.
+#[utoipa::path(
+    get, path = "/v1/sse", tag = "history",
+    params(
+        ("rooms" = Option<String>, Query, description = "The rooms, separated by commas"),
+        ("user" = Option<String>, Query, description = "A user, for the room user:<id>"),
+        ("namespace" = Option<String>, Query, description = "The namespace; / if not said"),
+        ("lastEventId" = Option<String>, Query, description = "Where to go on, for who cannot send the header"),
+        ("token" = Option<String>, Query, description = "A token, if auth.query_token is on"),
+    ),
+    responses((status = 200, content_type = "text/event-stream"), (status = 400), (status = 401), (status = 403), (status = 406), (status = 503)),
+    security((), ("key" = []), ("token" = []))
+)]
 pub(crate) async fn answer(context: &Context, request: Request<Body>) -> Response {
     let (head, _) = request.into_parts();
     match open(context, &head).await {
