@@ -2,7 +2,7 @@
 // rights in rooms, and the application that is asked.
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
-import { createServer } from "node:http";
+import { application } from "../lib/application.mjs";
 import { suiteOfBinary, token } from "../lib/binary.mjs";
 import { call, Client, inbox, once } from "../lib/clients.mjs";
 import { check } from "../lib/suite.mjs";
@@ -16,25 +16,6 @@ const refusedWith = async (t, server, options) => {
   const stock = client();
   return (await stock.refusal(stock.start(t, server, options))).data;
 };
-
-/** The application: answers each path with what the function says, and remembers what it was asked. */
-async function application(t, answer) {
-  const asked = [];
-  const server = createServer(async (request, response) => {
-    let body = "";
-    for await (const chunk of request) body += chunk;
-    asked.push({ path: request.url, headers: request.headers, body, json: body && JSON.parse(body) });
-    const { status = 200, json, headers = {}, text, hold } = await answer(request.url, body && JSON.parse(body));
-    if (hold) return;
-    response.writeHead(status, headers).end(text ?? JSON.stringify(json ?? {}));
-  });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { asked, url: `http://127.0.0.1:${server.address().port}` };
-}
 
 suiteOfBinary("identity", (start) => {
   for (const version of ["4.8", "4.0", "3.1"]) {

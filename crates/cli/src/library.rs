@@ -14,6 +14,7 @@ use socketio::Limits as PacketLimits;
 use services::{
     AccessSettings, ChatSettings, Claims, Endpoint, IdentitySettings, JobsSettings,
     PresenceSettings, RedisUrl, RoomsSettings, SecretText, SessionsSettings, SigningKey,
+    WebhookEvent, WebhooksSettings,
 };
 
 use crate::settings::{Parser, Settings, Size, Transport};
@@ -122,6 +123,15 @@ pub(crate) fn service_settings(from: &Settings) -> anyhow::Result<services::Sett
             kept: from.jobs.kept.0,
             max_jobs: from.jobs.max,
             redis: from.redis.url.as_ref().map(|url| RedisUrl::new(url.expose())),
+        },
+        webhooks: WebhooksSettings {
+            url: endpoint(from.webhooks.url.as_deref()).context("webhooks.url")?,
+            signing_key: from.webhooks.secret.as_ref().map(|it| SigningKey::new(it.expose())),
+            events: WebhookEvent::ALL
+                .into_iter()
+                .filter(|event| from.webhooks.events.iter().any(|name| name == event.as_str()))
+                .collect(),
+            max_waiting: from.webhooks.waiting,
         },
         presence: PresenceSettings {
             grace: from.presence.grace.0,

@@ -36,6 +36,7 @@ mod sse;
 mod store;
 pub mod time;
 mod users;
+mod webhooks;
 
 use std::path::Path;
 
@@ -72,6 +73,9 @@ pub use sessions::{Envelope, OnSeen, Participant, Sessions, SessionsSettings};
 pub use settings::Settings;
 pub use sign::SigningKey;
 pub use store::{Store, StoreError};
+pub use webhooks::{WebhookEvent, WebhooksSettings};
+
+use webhooks::Webhooks;
 
 /// The services of a server.
 #[derive(Debug, Clone)]
@@ -156,7 +160,8 @@ impl Services {
     ) -> Result<Self, BeginError> {
         let store = Store::open(data)?;
         let context = Context::new(io, settings, key, store)?;
-        let rooms = Rooms::begin(&context)?;
+        let webhooks = Webhooks::begin(&context)?;
+        let rooms = Rooms::begin(&context, webhooks.clone())?;
         let chat = Chat::begin(&context)?;
         let jobs = Jobs::begin(&context)?;
         let sessions = Sessions::begin(&context);
@@ -171,6 +176,9 @@ impl Services {
             jobs::serve(&jobs, namespace);
             presence::serve(&presence, namespace);
             documents::serve(&context, namespace);
+            if let Some(webhooks) = &webhooks {
+                webhooks::serve(webhooks, namespace);
+            }
             history::serve(&context, namespace);
         }
         Ok(Services { context, rooms, chat, jobs, sessions, presence })

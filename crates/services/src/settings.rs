@@ -11,6 +11,7 @@ use crate::presence::PresenceSettings;
 use crate::replay::RoomReplay;
 use crate::rooms::RoomsSettings;
 use crate::sessions::SessionsSettings;
+use crate::webhooks::WebhooksSettings;
 
 /// The settings of the services.
 #[derive(Debug, Clone)]
@@ -31,6 +32,8 @@ pub struct Settings {
     pub sessions: SessionsSettings,
     /// Presence.
     pub presence: PresenceSettings,
+    /// Webhooks.
+    pub webhooks: WebhooksSettings,
     /// Which rooms give their last events to who joins. Default: none; only the application knows
     /// in which rooms the past is of use.
     pub replays: Arc<[RoomReplay]>,
@@ -51,6 +54,7 @@ impl Default for Settings {
             jobs: JobsSettings::default(),
             sessions: SessionsSettings::default(),
             presence: PresenceSettings::default(),
+            webhooks: WebhooksSettings::default(),
             replays: Arc::default(),
             max_body_bytes: 1_000_000,
             body_deadline: Duration::from_secs(20),

@@ -28,7 +28,7 @@ pub(crate) use self::load::{Given, Inputs};
 pub(crate) use self::problem::Problems;
 pub(crate) use self::replay::Replay;
 pub(crate) use self::secret::Secret;
-pub(crate) use self::services::{Chat, Jobs, Presence, Redis, Rooms, Sessions};
+pub(crate) use self::services::{Chat, Jobs, Presence, Redis, Rooms, Sessions, Webhooks};
 pub(crate) use self::show::{as_json, as_markdown, as_toml};
 pub(crate) use self::table::Setting;
 pub(crate) use self::units::{Size, Span};
@@ -152,6 +152,8 @@ table::settings! {
         jobs: Jobs;
         + /// Presence.
         presence: Presence;
+        + /// Webhooks.
+        webhooks: Webhooks;
         + /// A Redis.
         redis: Redis;
         + /// What rooms give to those who join.
@@ -409,6 +411,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
         Sessions::TABLE,
         Jobs::TABLE,
         Presence::TABLE,
+        Webhooks::TABLE,
         Redis::TABLE,
         Replay::TABLE,
     ];

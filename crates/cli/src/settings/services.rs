@@ -96,3 +96,26 @@ table::settings! {
             "nothing needs one";
     }
 }
+
+table::settings! {
+    /// What the application is told of who comes and goes.
+    struct Webhooks at "webhooks." {
+        /// Where webhooks are sent.
+        url: Option<String> = Kind::Url, None,
+            "only the application knows where it listens";
+        /// The secret they are signed with.
+        secret: Option<Secret> = Kind::Secret, None,
+            "a default secret would be everybody's";
+        /// Which are sent.
+        events: Vec<String> = Kind::List {
+                of: Item::Choice(&["socket.connected", "socket.disconnected", "room.occupied", "room.vacated"]),
+                at_least: 0,
+            },
+            Some("socket.connected,socket.disconnected,room.occupied,room.vacated"),
+            "who sets the address wants to hear";
+        /// How many may wait while the application takes none; beyond, the oldest are dropped, and the
+        /// application is told how many.
+        waiting: u64 = Kind::Count { min: 1, max: 100_000_000 }, Some("100000"),
+            "an hour of a busy server, in some tens of megabytes";
+    }
+}

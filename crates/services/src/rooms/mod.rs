@@ -26,6 +26,7 @@ use crate::names;
 use crate::outbox::Told;
 use crate::refusal::Refusal;
 use crate::store::StoreError;
+use crate::webhooks::Webhooks;
 
 pub(crate) use self::join::not_joined;
 pub use self::registry::{NewRoom, RoomChange, RoomRecord};
@@ -64,6 +65,7 @@ pub struct Rooms {
     context: Context,
     members: Arc<Mutex<Members>>,
     changed: Arc<Notify>,
+    webhooks: Option<Webhooks>,
 }
 
 /// A user in a room, with the devices.
@@ -88,10 +90,10 @@ pub struct Device {
 }
 
 impl Rooms {
-    pub(crate) fn begin(context: &Context) -> Result<Self, StoreError> {
+    pub(crate) fn begin(context: &Context, webhooks: Option<Webhooks>) -> Result<Self, StoreError> {
         context.store().migrate("rooms", registry::STEPS)?;
         let (members, changed) = (Arc::default(), Arc::default());
-        let rooms = Rooms { context: context.clone(), members, changed };
+        let rooms = Rooms { context: context.clone(), members, changed, webhooks };
         context.spawn(rooms.clone().mind());
         Ok(rooms)
     }
@@ -295,6 +297,10 @@ impl Rooms {
 
     fn announce(&self, key: &RoomKey, event: &'static str, who: &Author, count: usize) {
         let RoomKey { namespace, room } = key;
+        let occupied = event == "user:joined" && count == 1;
+        if let Some(webhooks) = self.webhooks.as_ref().filter(|_| occupied || count == 0) {
+            webhooks.room(namespace, room, occupied);
+        }
         let mut announced = self.settings().announced.iter();
         let announced = announced.any(|pattern| pattern.matches(namespace, room));
         if !announced || count > self.settings().announced_up_to {
