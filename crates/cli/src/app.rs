@@ -53,7 +53,7 @@ pub(crate) fn router(
     if settings.serve_client {
         router = with_bundle(router, &settings.path);
     }
-    router.fallback(not_found)
+    services.guard(router.fallback(not_found))
 }
 
 /// Adds a route for each file of the client bundle: they are more specific than the endpoint's.

@@ -12,9 +12,9 @@ use fanfare::{
 use socketio::Limits as PacketLimits;
 
 use services::{
-    AccessSettings, ChatSettings, Claims, Endpoint, IdentitySettings, JobsSettings,
-    PresenceSettings, RedisUrl, RoomsSettings, SecretText, SessionsSettings, SigningKey,
-    WebhookEvent, WebhooksSettings,
+    AccessSettings, ChatSettings, Claims, Endpoint, IdentitySettings, JobsSettings, LimitsSettings,
+    OriginCheck, PresenceSettings, RateSetting, RedisUrl, RoomsSettings, SecretText,
+    SessionsSettings, SigningKey, WebhookEvent, WebhooksSettings,
 };
 
 use crate::settings::{Parser, Settings, Size, Transport};
@@ -80,6 +80,8 @@ pub(crate) fn server_settings(from: &Settings) -> ServerSettings {
         max_connections: count(limits.connections),
         max_connections_per_address: count(limits.connections_per_ip),
         limit_loopback: limits.count_loopback,
+        // Checked with the settings.
+        trusted_proxies: limits.trusted_proxies.iter().filter_map(|it| it.parse().ok()).collect(),
         max_connections_per_second: small(limits.connections_per_second),
         max_sessions_per_address_per_second: small(limits.sessions_per_ip_per_second),
         session_burst_per_address: small(limits.sessions_per_ip_burst),
@@ -105,6 +107,12 @@ pub(crate) fn service_settings(from: &Settings) -> anyhow::Result<services::Sett
         namespaces: from.namespaces.clone(),
         identity: identity(from)?,
         access: access(from)?,
+        limits: limits(from),
+        origins: match from.cors.check_origin.as_str() {
+            "always" => OriginCheck::Always,
+            "never" => OriginCheck::Never,
+            _ => OriginCheck::Cookies,
+        },
         rooms: rooms(from)?,
         chat: ChatSettings {
             max_content_bytes: bytes(from.chat.content),
@@ -184,6 +192,18 @@ fn access(from: &Settings) -> anyhow::Result<AccessSettings> {
         private: private.collect::<Result<_, _>>().context("access.private")?,
         open: from.access.open,
     })
+}
+
+fn limits(from: &Settings) -> LimitsSettings {
+    let limits = &from.limits;
+    let rate = |per_second, burst| RateSetting { per_second, burst };
+    LimitsSettings {
+        events: rate(limits.events_per_second, limits.events_burst),
+        user_events: rate(limits.user_events_per_second, limits.user_events_burst),
+        user_bytes: rate(limits.user_bytes.0, limits.user_bytes_burst.0),
+        refusals: limits.refusals,
+        api: rate(limits.api_per_second, limits.api_burst),
+    }
 }
 
 fn rooms(from: &Settings) -> anyhow::Result<RoomsSettings> {

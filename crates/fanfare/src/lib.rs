@@ -38,7 +38,7 @@ mod http;
 mod io;
 mod namespace;
 mod publish;
-mod rate;
+pub mod rate;
 mod recorder;
 mod recording;
 mod recovery;

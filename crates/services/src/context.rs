@@ -16,6 +16,7 @@ use crate::caller::Caller;
 use crate::code::Code;
 use crate::identity::Identity;
 use crate::keys::KeyDigest;
+use crate::limits::Limits;
 use crate::outbox::Outbox;
 use crate::outgoing::Outgoing;
 use crate::refusal::Refusal;
@@ -36,6 +37,7 @@ struct Inner {
     key: KeyDigest,
     identity: Identity,
     access: Access,
+    limits: Limits,
     store: Store,
     outbox: Outbox,
     outgoing: Outgoing,
@@ -58,6 +60,7 @@ impl Context {
         let outgoing = Outgoing::new(background.clone())?;
         let identity = Identity::new(&settings.identity, &outgoing, &store)?;
         let access = Access::new(&settings.access, &outgoing);
+        let limits = Limits::new(&settings.limits);
         background.spawn(identity.clone().mind());
         let outbox = Outbox::open(&store)?;
         background.spawn(outbox.clone().run(namespaces.clone()));
@@ -69,6 +72,7 @@ impl Context {
             key,
             identity,
             access,
+            limits,
             store,
             outbox,
             outgoing,
@@ -161,9 +165,15 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// [`Code::AuthRequired`].
+    /// [`Code::AuthRequired`], [`Code::RateLimitExceeded`].
     pub fn check_key(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        self.0.key.check(headers)
+        self.0.key.check(headers)?;
+        self.0.limits.request()
+    }
+
+    /// The limits.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.limits
     }
 
     /// Whether the caller behind a socket has a right in a room of the socket's namespace; `field`

@@ -19,8 +19,10 @@ mod http;
 mod identity;
 mod jobs;
 mod keys;
+mod limits;
 mod listen;
 pub mod names;
+mod origins;
 mod outbox;
 mod outgoing;
 mod presence;
@@ -62,6 +64,8 @@ pub use identity::{
 };
 pub use jobs::{Job, JobStatus, JobUpdate, Jobs, JobsSettings, RedisUrl, Updated};
 pub use keys::KeyDigest;
+pub use limits::{LimitsSettings, RateSetting};
+pub use origins::OriginCheck;
 pub use outgoing::{Answered, Endpoint, EndpointError, Outgoing, OutgoingError};
 pub use presence::{Presence, PresenceSettings, Present, Status};
 pub use publish::PATH as PUBLISH_PATH;
@@ -167,7 +171,9 @@ impl Services {
         let sessions = Sessions::begin(&context);
         let presence = Presence::begin(&context);
         for namespace in context.namespaces() {
+            listen::serve(&context, namespace);
             identity::serve(&context, namespace);
+            limits::serve(&context, namespace);
             access::serve(&context, namespace);
             sessions::serve(&sessions, namespace);
             replay::serve(&context, namespace);
@@ -218,6 +224,11 @@ impl Services {
     #[must_use]
     pub fn presence(&self) -> &Presence {
         &self.presence
+    }
+
+    /// Puts the check of origins before all routes of a server, those of the library too.
+    pub fn guard(&self, router: Router) -> Router {
+        origins::guard(router, self.context.io(), self.context.settings().origins)
     }
 
     /// The HTTP API: everything under `/v1`.

@@ -7,6 +7,8 @@ use crate::access::AccessSettings;
 use crate::chat::ChatSettings;
 use crate::identity::IdentitySettings;
 use crate::jobs::JobsSettings;
+use crate::limits::LimitsSettings;
+use crate::origins::OriginCheck;
 use crate::presence::PresenceSettings;
 use crate::replay::RoomReplay;
 use crate::rooms::RoomsSettings;
@@ -22,6 +24,10 @@ pub struct Settings {
     pub identity: IdentitySettings,
     /// Who may what.
     pub access: AccessSettings,
+    /// How much clients and backends may ask for in a time.
+    pub limits: LimitsSettings,
+    /// Which pages may open connections.
+    pub origins: OriginCheck,
     /// Rooms.
     pub rooms: RoomsSettings,
     /// Chat.
@@ -49,6 +55,8 @@ impl Default for Settings {
             namespaces: vec!["/".to_owned()],
             identity: IdentitySettings::default(),
             access: AccessSettings::default(),
+            limits: LimitsSettings::default(),
+            origins: OriginCheck::default(),
             rooms: RoomsSettings::default(),
             chat: ChatSettings::default(),
             jobs: JobsSettings::default(),

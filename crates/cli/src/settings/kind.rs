@@ -56,6 +56,8 @@ pub(crate) enum Item {
     Namespace,
     /// A pattern of rooms: `chat:*`, `/game#cursor:*`.
     Rooms,
+    /// A network: `10.0.0.0/8`.
+    Network,
     /// Any text.
     Text,
     /// A pattern of rooms and a number of events: `chat:*=20`.
@@ -208,6 +210,7 @@ impl Item {
                 "a list of origins such as https://example.com, or * for any".to_owned()
             }
             Self::Namespace => "a list of namespaces such as / or /chat".to_owned(),
+            Self::Network => "a list of networks such as 10.0.0.0/8 or fd00::/8".to_owned(),
             Self::Text => "a list of texts".to_owned(),
             Self::Rooms => "a list of rooms such as chat, chat:* or /game#cursor:*".to_owned(),
             Self::Replay => format!(
@@ -222,6 +225,7 @@ impl Item {
             Self::Choice(words) => require(words.contains(&text), "is not one of the choices"),
             Self::Origin => require(text == "*" || is_origin(text), "is not an origin"),
             Self::Namespace => require(is_namespace(text), "is not a namespace"),
+            Self::Network => require(text.parse::<ipnet::IpNet>().is_ok(), "is not a network"),
             Self::Text => Ok(()),
             Self::Replay => text.parse::<RoomReplay>().map(drop).map_err(|fault| fault.to_string()),
             Self::Rooms => {

@@ -167,6 +167,10 @@ table::settings! {
         /// The origins whose pages may connect by polling; `*` for any. None when empty.
         origins: Vec<String> = Kind::List { of: Item::Origin, at_least: 0 }, Some(""),
             "a page of another origin is a stranger until it is named";
+        /// Which pages of origins that are not named are refused a connection: with `cookies` those that
+        /// send some, with `always` all, with `never` none.
+        check_origin: String = Kind::Choice(&["cookies", "always", "never"]), Some("cookies"),
+            "a stranger's page cannot act as its visitor, and tokens are not sent by themselves";
         /// Whether such pages may send cookies.
         credentials: bool = Kind::Switch, Some("false"),
             "with cookies a stranger's page acts as its visitor";
@@ -244,7 +248,8 @@ table::settings! {
         connections: u64 = Kind::Count { min: 1, max: 10_000_000 }, Some("100000"),
             "a few hundred megabytes when all are idle";
         /// How many of them may come from one IPv4 address or one IPv6 network of 64 bits; 0 for
-        /// any number. Set 0 behind a reverse proxy on another machine.
+        /// any number. Behind a reverse proxy on another machine, name it in
+        /// `limits.trusted_proxies`: it is not counted.
         connections_per_ip: u64 = Kind::Count { min: 0, max: 10_000_000 }, Some("10000"),
             "a company behind one address fits, and one machine cannot take all places";
         /// Whether connections from this machine count too.
@@ -254,7 +259,7 @@ table::settings! {
         connections_per_second: u64 = Kind::Count { min: 0, max: 1_000_000 }, Some("0"),
             "everybody's coming back after a restart looks like an attack";
         /// How many sessions per second may be opened from one such address, wrong guesses at session
-        /// ids included; 0 for any number. Set 0 behind a reverse proxy on another machine.
+        /// ids included; 0 for any number.
         sessions_per_ip_per_second: u64 = Kind::Count { min: 0, max: 1_000_000 }, Some("1000"),
             "a crowd behind one address is back within seconds, and a flood fills no memory";
         /// How many of them may be opened at once after a time of quiet.
@@ -267,6 +272,38 @@ table::settings! {
         /// How many bytes are read at once from a client that was quiet.
         read_burst: Size = Kind::Size { min: Size(0), max: Size(GB) }, Some("8MiB"),
             "several messages of the largest size pass in one go";
+        /// One's own reverse proxies, as networks (`10.0.0.0/8`): the client's address is what they tell in
+        /// `X-Forwarded-For`.
+        trusted_proxies: Vec<String> = Kind::List { of: Item::Network, at_least: 0 }, Some(""),
+            "whoever is believed can be whoever it wants";
+        /// How many events per second a connection may send in the long run; 0 for any number.
+        events_per_second: u64 = Kind::Count { min: 0, max: 1_000_000 }, Some("10"),
+            "more than a person makes";
+        /// How many it may send at once after a time of quiet.
+        events_burst: u64 = Kind::Count { min: 1, max: 1_000_000 }, Some("100"),
+            "a page that opens asks for much at once";
+        /// How many events per second a user may send, on all devices together; 0 for any number.
+        user_events_per_second: u64 = Kind::Count { min: 0, max: 1_000_000 }, Some("40"),
+            "as four busy connections";
+        /// How many a user may send at once.
+        user_events_burst: u64 = Kind::Count { min: 1, max: 1_000_000 }, Some("400"),
+            "as four busy connections";
+        /// How many bytes per second the events of a user may have; 0 for any number.
+        user_bytes: Size = Kind::Size { min: Size(0), max: Size(GB) }, Some("1MiB"),
+            "chat and cursors stay far below; files go elsewhere";
+        /// How many bytes at once.
+        user_bytes_burst: Size = Kind::Size { min: Size(1), max: Size(GB) }, Some("8MiB"),
+            "several messages of the largest size";
+        /// How many refusals of events a connection may gather until it is closed; they are forgotten at
+        /// the rate of `limits.events_per_second`.
+        refusals: u64 = Kind::Count { min: 1, max: 1_000_000 }, Some("100"),
+            "who goes on after a hundred does not listen";
+        /// How many requests per second may come with an API key; 0 for any number.
+        api_per_second: u64 = Kind::Count { min: 0, max: 10_000_000 }, Some("5000"),
+            "a backend that has gone wild leaves the clients their share";
+        /// How many requests at once.
+        api_burst: u64 = Kind::Count { min: 1, max: 10_000_000 }, Some("10000"),
+            "a job that tells many people at once";
         /// How many sessions may be open, by polling and WebSocket together, and streams.
         sessions: u64 = Kind::Count { min: 1, max: 10_000_000 }, Some("1000000"),
             "a polling session needs no open connection, but memory";
