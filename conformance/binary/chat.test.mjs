@@ -74,7 +74,6 @@ suiteOfBinary("rooms", (start) => {
     const [watcher, phone, laptop] = [await as(t, server, "eve"), await as(t, server, "ada"), await as(t, server, "ada")];
     const [joined, left] = [inbox(watcher, "user:joined"), inbox(watcher, "user:left")];
     await done(watcher, "room:join", { chatId: "7" });
-    assert.equal((await joined.next())[0].user.id, "eve");
     for (const device of [phone, laptop, phone]) await done(device, "room:join", { chatId: "7" });
     assert.deepEqual((await joined.next())[0], { roomId: "chat:7", user: { id: "ada", name: "ADA" }, members: 2 });
     const { members } = await done(watcher, "room:members", { chatId: "7" });

@@ -33,7 +33,7 @@ async function startBinary(t, program, flags) {
 async function run(program, data, listen, flags) {
   const arguments_ = ["serve", "--listen", listen, "--data", data, "--shards", "2", ...flags];
   // Tests send in a moment what people send in a minute; those of the limits set them.
-  const unlimited = { FANFARE_LIMITS_EVENTS_PER_SECOND: "0", FANFARE_LIMITS_USER_EVENTS_PER_SECOND: "0" };
+  const unlimited = { FANFARE_METRICS_ENABLED: "false", FANFARE_LIMITS_EVENTS_PER_SECOND: "0", FANFARE_LIMITS_USER_EVENTS_PER_SECOND: "0" };
   const env = { ...process.env, ...unlimited };
   const child = spawn(program, arguments_, { env, stdio: ["ignore", "pipe", "ignore"] });
   const exited = new Promise((resolve) => child.once("exit", resolve));

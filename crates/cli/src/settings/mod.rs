@@ -132,6 +132,8 @@ table::settings! {
         tls: Tls;
         + /// What is written about the server's work.
         log: Log;
+        + /// Figures for Prometheus.
+        metrics: Metrics;
         + /// What the server remembers.
         event_log: EventLog;
         + /// Who gets their session back.
@@ -368,6 +370,18 @@ table::settings! {
 }
 
 table::settings! {
+    /// Figures for Prometheus (`/metrics`) and the details of readiness, on an address of their own.
+    struct Metrics at "metrics." {
+        /// Whether they are served.
+        enabled: bool = Kind::Switch, Some("true"),
+            "whoever runs a server wants to see it";
+        /// Where. If the default is taken by another server, there are none. Who reaches it may read them: it asks for no key.
+        listen: SocketAddr = Kind::Address, Some("127.0.0.1:9464"),
+            "the port that exporters use, and nobody outside the machine";
+    }
+}
+
+table::settings! {
     /// What is written about the server's work, to the standard error output.
     struct Log at "log." {
         /// From which level on.
@@ -438,6 +452,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
         Http::TABLE,
         Tls::TABLE,
         Log::TABLE,
+        Metrics::TABLE,
         EventLog::TABLE,
         Recovery::TABLE,
         Sse::TABLE,

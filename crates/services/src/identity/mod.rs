@@ -14,7 +14,8 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use axum::http::{HeaderMap, header};
@@ -204,6 +205,7 @@ struct Inner {
     query_token: bool,
     revocations: Revocations,
     live: Live,
+    outcomes: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl Identity {
@@ -240,6 +242,7 @@ impl Identity {
             query_token: settings.query_token,
             revocations: Revocations::open(store)?,
             live: Live::new(settings.notice),
+            outcomes: Mutex::default(),
         })))
     }
 
@@ -255,6 +258,21 @@ impl Identity {
     ///
     /// [`TokenError`].
     pub async fn verify(&self, token: &str) -> Result<Arc<User>, TokenError> {
+        let outcome = self.check(token).await;
+        let word = outcome.as_ref().map_or_else(|why| why.reason(), |_| "accepted");
+        let mut outcomes = self.0.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        *outcomes.entry(word).or_default() += 1;
+        outcome
+    }
+
+    /// How checks of tokens ended, and how often.
+    #[must_use]
+    pub fn outcomes(&self) -> Vec<(&'static str, u64)> {
+        let outcomes = self.0.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        outcomes.iter().map(|(word, count)| (*word, *count)).collect()
+    }
+
+    async fn check(&self, token: &str) -> Result<Arc<User>, TokenError> {
         let user = match self.as_jwt(token).await {
             Ok(user) => Arc::new(user),
             // What has the form of a token of ours, and does not hold, is not shown to anybody else.

@@ -5,6 +5,8 @@ mod redis;
 mod routes;
 mod store;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fanfare::{Namespace, Socket};
@@ -77,6 +79,7 @@ impl std::fmt::Debug for RedisUrl {
 #[derive(Debug, Clone)]
 pub struct Jobs {
     context: Context,
+    listening: Arc<AtomicBool>,
 }
 
 /// What became of an update.
@@ -91,11 +94,17 @@ pub struct Updated {
 impl Jobs {
     pub(crate) fn begin(context: &Context) -> Result<Self, StoreError> {
         context.store().migrate("jobs", store::STEPS)?;
-        let jobs = Jobs { context: context.clone() };
+        let jobs = Jobs { context: context.clone(), listening: Arc::default() };
         if let Some(url) = &jobs.settings().redis {
             context.spawn(redis::listen(jobs.clone(), url.0.clone()));
         }
         Ok(jobs)
+    }
+
+    /// Whether updates come in over Redis.
+    #[must_use]
+    pub fn is_listening(&self) -> bool {
+        self.listening.load(Ordering::Relaxed)
     }
 
     fn settings(&self) -> &JobsSettings {

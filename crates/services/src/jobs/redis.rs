@@ -4,6 +4,7 @@
 //! Redis keeps nothing of what it publishes: what comes while the connection is lost is lost, which is
 //! why workers that can should use HTTP.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -41,10 +42,12 @@ pub(super) async fn listen(jobs: Jobs, url: String) {
     loop {
         match connect(&url).await {
             Ok(mut messages) => {
+                jobs.listening.store(true, Ordering::Relaxed);
                 tracing::info!(channel = CHANNEL, "listening on Redis for updates of jobs");
                 while let Some(message) = messages.next().await {
                     take(&jobs, message.get_payload_bytes()).await;
                 }
+                jobs.listening.store(false, Ordering::Relaxed);
                 tracing::warn!("the connection to Redis is lost; updates of jobs may be too");
             }
             // The address may hold a password: only the kind of error is told.

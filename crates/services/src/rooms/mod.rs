@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use fanfare::{Disconnect, Namespace, RoomPattern, Socket};
+use fanfare::{Disconnect, Namespace, RoomPattern, Socket, SocketId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -263,7 +263,7 @@ impl Rooms {
         let who = Caller::of(socket).author(socket);
         let (fresh, count) = self.lock().enter(&key, &who, socket.id());
         if fresh {
-            self.announce(&key, "user:joined", &who, count);
+            self.announce(&key, Some(socket.id()), &who, count);
         }
         // Gone meanwhile: its end came before its beginning, and was nobody's.
         if !socket.is_connected() {
@@ -277,7 +277,7 @@ impl Rooms {
         let who = Caller::of(socket).author(socket);
         let (gone, count) = self.lock().leave(&key, &who.id, socket.id());
         if gone {
-            self.announce(&key, "user:left", &who, count);
+            self.announce(&key, None, &who, count);
         }
     }
 
@@ -295,9 +295,10 @@ impl Rooms {
         }
     }
 
-    fn announce(&self, key: &RoomKey, event: &'static str, who: &Author, count: usize) {
+    /// Somebody came by a socket, which need not be told, or somebody left.
+    fn announce(&self, key: &RoomKey, came_by: Option<SocketId>, who: &Author, count: usize) {
         let RoomKey { namespace, room } = key;
-        let occupied = event == "user:joined" && count == 1;
+        let occupied = came_by.is_some() && count == 1;
         if let Some(webhooks) = self.webhooks.as_ref().filter(|_| occupied || count == 0) {
             webhooks.room(namespace, room, occupied);
         }
@@ -309,7 +310,11 @@ impl Rooms {
         let Ok(namespace) = self.context.namespace(namespace) else { return };
         let told = json!({ "roomId": room, "user": who, "members": count });
         // Not a part of the room's past: who comes later asks who is there.
-        let told = namespace.to(room.as_str()).unrecorded().emit(event, (told,));
+        let others = namespace.to(room.as_str()).unrecorded();
+        let told = match came_by {
+            Some(socket) => others.except(socket).emit("user:joined", (told,)),
+            None => others.emit("user:left", (told,)),
+        };
         if let Err(error) = told {
             tracing::debug!(%error, "who came or left could not be told");
         }
@@ -324,7 +329,7 @@ impl Rooms {
                 (members.expire(Instant::now()), members.next())
             };
             for (key, who, count) in gone {
-                self.announce(&key, "user:left", &who, count);
+                self.announce(&key, None, &who, count);
             }
             match next {
                 Some(next) => {
