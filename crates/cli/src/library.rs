@@ -108,6 +108,7 @@ pub(crate) fn service_settings(from: &Settings) -> anyhow::Result<services::Sett
         identity: identity(from)?,
         access: access(from)?,
         limits: limits(from),
+        hosts: from.http.hosts.clone(),
         origins: match from.cors.check_origin.as_str() {
             "always" => OriginCheck::Always,
             "never" => OriginCheck::Never,
@@ -202,6 +203,7 @@ fn limits(from: &Settings) -> LimitsSettings {
         user_events: rate(limits.user_events_per_second, limits.user_events_burst),
         user_bytes: rate(limits.user_bytes.0, limits.user_bytes_burst.0),
         refusals: limits.refusals,
+        room_events: rate(limits.room_events_per_second, limits.room_events_burst),
         api: rate(limits.api_per_second, limits.api_burst),
     }
 }

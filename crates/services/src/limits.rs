@@ -45,6 +45,9 @@ pub struct LimitsSettings {
     /// How many refusals a connection may gather until it is closed: they are forgotten at the rate of
     /// its events. Default: 100.
     pub refusals: u64,
+    /// Events that clients send to one room, all together. Default: 1 000 at once, 200 per second: each
+    /// is multiplied by those who are in it, and a person reads fewer.
+    pub room_events: RateSetting,
     /// Requests with an API key. Default: 10 000 at once, 5 000 per second.
     pub api: RateSetting,
 }
@@ -56,6 +59,7 @@ impl Default for LimitsSettings {
             user_events: RateSetting { per_second: 40, burst: 400 },
             user_bytes: RateSetting { per_second: 1 << 20, burst: 8 << 20 },
             refusals: 100,
+            room_events: RateSetting { per_second: 200, burst: 1_000 },
             api: RateSetting { per_second: 5_000, burst: 10_000 },
         }
     }
@@ -76,11 +80,18 @@ struct Inner {
     user_bytes: Option<Rate>,
     refusals: Option<Rate>,
     told: Option<Rate>,
+    room_events: Option<Rate>,
     api: Option<Rate>,
     key: SharedBucket,
     /// The users that are connected: bounded by the connections.
     users: Mutex<HashMap<Arc<str>, Arc<User>>>,
+    /// The rooms that clients sent to lately, by namespace and name: at most [`MAX_ROOMS`].
+    rooms: Mutex<HashMap<(Arc<str>, Arc<str>), SharedBucket>>,
 }
+
+/// How many rooms are counted at once. When there are more, all begin anew: that costs a burst each, and
+/// takes more events than a server is sent in the time that a bucket needs to fill.
+const MAX_ROOMS: usize = 65_536;
 
 /// What all devices of a user share.
 #[derive(Debug, Default)]
@@ -100,7 +111,8 @@ struct Taken {
 
 impl Limits {
     pub(crate) fn new(settings: &LimitsSettings) -> Self {
-        let LimitsSettings { events, user_events, user_bytes, refusals, api } = *settings;
+        let LimitsSettings { events, user_events, user_bytes, refusals, room_events, api } =
+            *settings;
         let forgotten = RateSetting { per_second: events.per_second.max(1), burst: refusals };
         Limits(Arc::new(Inner {
             events: events.rate(),
@@ -108,9 +120,11 @@ impl Limits {
             user_bytes: user_bytes.rate(),
             refusals: forgotten.rate(),
             told: TOLD.rate(),
+            room_events: room_events.rate(),
             api: api.rate(),
             key: SharedBucket::default(),
             users: Mutex::default(),
+            rooms: Mutex::default(),
         }))
     }
 
@@ -123,6 +137,24 @@ impl Limits {
         let Some(rate) = &self.0.api else { return Ok(()) };
         rate.charge_shared(&self.0.key, 1, Instant::now()).map_err(|wait| {
             too_much("More requests come with this key than the limit allows.", wait)
+        })
+    }
+
+    /// Counts an event that a client sends to a room.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::RateLimitExceeded`].
+    pub(crate) fn to_room(&self, namespace: &str, room: &str) -> Result<(), Refusal> {
+        let Some(rate) = &self.0.room_events else { return Ok(()) };
+        let mut rooms = self.0.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        if rooms.len() >= MAX_ROOMS {
+            rooms.clear();
+        }
+        let bucket = rooms.entry((namespace.into(), room.into())).or_default();
+        rate.charge_shared(bucket, 1, Instant::now()).map_err(|wait| {
+            too_much("More events come to this room than the limit allows.", wait)
+                .with(json!({ "retryAfterMs": millis(wait), "scope": "room" }))
         })
     }
 
@@ -181,8 +213,11 @@ impl Limits {
 }
 
 fn too_much(message: &str, wait: Duration) -> Refusal {
-    let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
-    Refusal::new(Code::RateLimitExceeded, message).with(json!({ "retryAfterMs": millis }))
+    Refusal::new(Code::RateLimitExceeded, message).with(json!({ "retryAfterMs": millis(wait) }))
+}
+
+fn millis(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 /// Counts the events of a namespace's sockets.
