@@ -73,6 +73,9 @@ const TOLD: RateSetting = RateSetting { per_second: 1, burst: 5 };
 #[derive(Debug, Clone)]
 pub(crate) struct Limits(Arc<Inner>);
 
+/// By namespace and name.
+type RoomBuckets = HashMap<(Arc<str>, Arc<str>), SharedBucket>;
+
 #[derive(Debug)]
 struct Inner {
     events: Option<Rate>,
@@ -86,7 +89,7 @@ struct Inner {
     /// The users that are connected: bounded by the connections.
     users: Mutex<HashMap<Arc<str>, Arc<User>>>,
     /// The rooms that clients sent to lately, by namespace and name: at most [`MAX_ROOMS`].
-    rooms: Mutex<HashMap<(Arc<str>, Arc<str>), SharedBucket>>,
+    rooms: Mutex<RoomBuckets>,
 }
 
 /// How many rooms are counted at once. When there are more, all begin anew: that costs a burst each, and
