@@ -167,6 +167,24 @@ suiteOfBinary("session rooms", (start) => {
     assert.deepEqual(told.rest(), []);
   });
 
+  for (const transport of ["polling", "upgrade"]) {
+    check(`what is said of a connection is not lost: ${transport}`, async (t) => {
+      const server = await start(t, ["--access-private", "session:secret"]);
+      for (let round = 0; round < 20; round += 1) {
+        const stock = new Client({ version: "4.8", transport });
+        const socket = stock.start(t, server, { query: { sessionId: "s1" } });
+        const [established, state] = [inbox(socket, "connection:established"), inbox(socket, "presence:state")];
+        socket.on("connect", () => socket.emit("subscribe:presence", { documentId: "d1" }));
+        assert.equal((await established.next())[0].sessionId, "s1");
+        assert.equal((await state.next())[0].documentId, "d1");
+        socket.disconnect();
+        const stranger = stock.start(t, server, { query: { sessionId: "secret" } });
+        const errors = inbox(stranger, "connection:error");
+        assert.equal((await errors.next())[0].code, "AUTH_REQUIRED");
+      }
+    });
+  }
+
   check("reconnected with what was missed, also after a kill; and begun from an event", async (t) => {
     const server = await start(t);
     const stock = client();
