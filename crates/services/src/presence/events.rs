@@ -8,11 +8,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::document::Key;
-use super::{Presence, Status, room_of, status_room};
+use super::{Presence, Status, UPDATE, room_of, status_room};
 use crate::access::Right;
 use crate::caller::Caller;
 use crate::code::Code;
-use crate::listen::listen;
+use crate::listen::{listen, tell};
 use crate::refusal::Refusal;
 
 /// How many users' statuses may be asked for at once.
@@ -57,7 +57,7 @@ pub(crate) fn serve(presence: &Presence, namespace: &Namespace) {
     });
     on(presence, namespace, "subscribe:presence", Presence::on_subscribe);
     on(presence, namespace, "unsubscribe:presence", Presence::on_unsubscribe);
-    on(presence, namespace, "presence:update", Presence::on_update);
+    on(presence, namespace, UPDATE, Presence::on_update);
     on(presence, namespace, "user:status", Presence::on_status);
     on(presence, namespace, "subscribe:status", Presence::on_subscribe_status);
 }
@@ -96,7 +96,7 @@ impl Presence {
         for room in socket.rooms().await {
             if let Some(document) = room.as_str().strip_prefix("presence.") {
                 self.look_at(socket, document);
-                let _ = socket.emit_volatile("presence:state", (self.told(socket, document),));
+                tell(socket, "presence:state", &self.told(socket, document));
             }
         }
     }
@@ -152,7 +152,7 @@ impl Presence {
         joined.map_err(|error| crate::rooms::not_joined(&socket, &error))?;
         self.look_at(&socket, &named.document_id);
         let state = self.told(&socket, &named.document_id);
-        let _ = socket.emit_volatile("presence:state", (&state,));
+        tell(&socket, "presence:state", &state);
         Ok(state)
     }
 

@@ -26,6 +26,9 @@ pub(crate) use self::events::serve;
 pub(crate) use self::routes::routes;
 pub use self::status::Status;
 
+/// What a client says of itself in a document, and what the others are told of it.
+pub(crate) const UPDATE: &str = "presence:update";
+
 /// The settings of presence.
 #[derive(Debug, Clone)]
 pub struct PresenceSettings {
@@ -132,7 +135,7 @@ impl Presence {
             Told::Updated(users) => {
                 for user in users {
                     let argument = json!({ "documentId": document, "user": user });
-                    emit(namespace, key, "presence:update", &argument, except);
+                    emit(namespace, key, UPDATE, &argument, except);
                 }
             }
         }
@@ -179,7 +182,7 @@ fn emit(namespace: &Namespace, key: &Key, event: &str, argument: &Value, except:
         told = told.except(device);
     }
     // Where a cursor was is of no use to who cannot take it at once.
-    if event == "presence:update" {
+    if event == UPDATE {
         told = told.volatile();
     }
     if let Err(error) = told.emit(event, (argument,)) {
