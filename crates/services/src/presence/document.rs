@@ -55,6 +55,17 @@ pub(super) struct Rules {
     pub(super) interval: Duration,
     /// In documents with more users than this only the count is told.
     pub(super) crowd: usize,
+    /// The largest state of a user, in bytes of JSON.
+    pub(super) max_state_bytes: usize,
+}
+
+/// Why an update changes nothing. The client's fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotUpdated {
+    /// The user does not look at the document.
+    Absent,
+    /// The state would be larger than it may be.
+    TooLarge,
 }
 
 #[derive(Debug)]
@@ -157,27 +168,33 @@ impl Documents {
     }
 
     /// A user says something of itself: it is told with the next update of the document, the latest
-    /// word only. False if the user does not look at it.
+    /// word only. What is `null` is taken out. It counts what the state becomes: many small updates make a
+    /// large one too.
     pub(super) fn update(
         &mut self,
         key: &Key,
         who: &str,
         state: Map<String, Value>,
         now: Instant,
-    ) -> bool {
-        let Some(user) = self.documents.get_mut(key).and_then(|it| it.users.get_mut(who)) else {
-            return false;
-        };
+    ) -> Result<(), NotUpdated> {
+        let user = self.documents.get_mut(key).and_then(|it| it.users.get_mut(who));
+        let user = user.ok_or(NotUpdated::Absent)?;
+        let mut merged = user.state.clone();
         for (field, value) in state {
             if value.is_null() {
-                user.state.remove(&field);
+                merged.remove(&field);
             } else {
-                user.state.insert(field, value);
+                merged.insert(field, value);
             }
         }
+        let size = serde_json::to_string(&merged).map_or(usize::MAX, |text| text.len());
+        if size > self.rules.max_state_bytes {
+            return Err(NotUpdated::TooLarge);
+        }
+        user.state = merged;
         user.changed = true;
         self.schedule(key, now);
-        true
+        Ok(())
     }
 
     /// Who looks at a document; in a crowd nobody is named.
@@ -282,8 +299,12 @@ mod tests {
 
     use super::*;
 
-    const RULES: Rules =
-        Rules { grace: Duration::from_secs(10), interval: Duration::from_millis(50), crowd: 3 };
+    const RULES: Rules = Rules {
+        grace: Duration::from_secs(10),
+        interval: Duration::from_millis(50),
+        crowd: 3,
+        max_state_bytes: 1_000,
+    };
 
     fn key() -> Key {
         Key { namespace: "/".to_owned(), document: "d".to_owned() }
@@ -308,11 +329,12 @@ mod tests {
             documents.enter(&key(), &author("a"), device(1), now),
             Some(Told::Joined(_))
         ));
-        assert!(!documents.update(&key(), "b", cursor(1), now));
+        assert_eq!(documents.update(&key(), "b", cursor(1), now), Err(NotUpdated::Absent));
         let mut told = Vec::new();
         for step in 0..100 {
             let now = now + Duration::from_millis(step);
-            assert!(documents.update(&key(), "a", cursor(u32::try_from(step).unwrap()), now));
+            let cursor = cursor(u32::try_from(step).unwrap());
+            assert_eq!(documents.update(&key(), "a", cursor, now), Ok(()));
             told.extend(documents.expire(now));
         }
         told.extend(documents.expire(now + Duration::from_secs(1)));
@@ -325,6 +347,25 @@ mod tests {
             })
             .collect();
         assert_eq!(cursors, [0, 50, 99]);
+    }
+
+    #[test]
+    fn many_small_updates_make_no_large_state() {
+        let (mut documents, now) = (Documents::new(RULES), Instant::now());
+        documents.enter(&key(), &author("a"), device(1), now);
+        let field = |name: &str, value: Value| Map::from_iter([(name.to_owned(), value)]);
+        let taken = (0..100)
+            .take_while(|number| {
+                let update = field(&format!("f{number}"), json!("x".repeat(50)));
+                documents.update(&key(), "a", update, now).is_ok()
+            })
+            .count();
+        assert!((8..20).contains(&taken), "{taken}");
+        let size = serde_json::to_string(&documents.state(&key()).0[0].state).unwrap().len();
+        assert!(size <= RULES.max_state_bytes, "{size}");
+        assert_eq!(documents.update(&key(), "a", field("f0", Value::Null), now), Ok(()));
+        let again = field("g", json!("x".repeat(50)));
+        assert_eq!(documents.update(&key(), "a", again, now), Ok(()));
     }
 
     #[test]
@@ -355,7 +396,7 @@ mod tests {
         assert_eq!(documents.enter(&key(), &author("3"), device(3), now), None);
         assert_eq!(documents.expire(now), [(key(), Told::Count(4))]);
         assert_eq!(documents.state(&key()), (Vec::new(), 4));
-        documents.update(&key(), "0", cursor(1), now);
+        assert_eq!(documents.update(&key(), "0", cursor(1), now), Ok(()));
         assert!(documents.expire(now + RULES.interval).is_empty());
     }
 
@@ -374,7 +415,7 @@ mod tests {
                     0 => documents.enter(&key(), &author(&id), own, now),
                     1 => documents.leave(&key(), &id, own, now),
                     2 => { documents.lose(&key(), &id, own, now); None }
-                    3 => { documents.update(&key(), &id, cursor(1), now); None }
+                    3 => { documents.update(&key(), &id, cursor(1), now).ok(); None }
                     _ => { now += Duration::from_secs(4); None }
                 };
                 let expired = documents.expire(now).into_iter().map(|(_, told)| told);

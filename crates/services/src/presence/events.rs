@@ -7,7 +7,7 @@ use fanfare::{Disconnect, Namespace, Socket};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::document::Key;
+use super::document::{Key, NotUpdated};
 use super::{Presence, Status, UPDATE, room_of, status_room};
 use crate::access::Right;
 use crate::caller::Caller;
@@ -171,18 +171,22 @@ impl Presence {
     }
 
     async fn on_update(self, socket: Socket, moved: Moved) -> Result<Value, Refusal> {
-        let size = serde_json::to_string(&moved.state).map_or(usize::MAX, |text| text.len());
-        if size > self.settings().max_state_bytes {
-            let expected = format!("at most {} bytes of JSON", self.settings().max_state_bytes);
-            return Err(Refusal::field(Code::InvalidMessage, "state", &expected));
-        }
         let (key, who) =
             (Self::key(&socket, &moved.document_id), Caller::of(&socket).author(&socket));
-        if !self.documents().update(&key, &who.id, moved.state, Instant::now()) {
-            let message = "Only who looks at the document may say where it is; subscribe first.";
-            return Err(Refusal::new(Code::PermissionDenied, message)
-                .with(json!({ "field": "documentId" })));
-        }
+        let updated = self.documents().update(&key, &who.id, moved.state, Instant::now());
+        updated.map_err(|why| match why {
+            NotUpdated::Absent => {
+                let message =
+                    "Only who looks at the document may say where it is; subscribe first.";
+                Refusal::new(Code::PermissionDenied, message).with(json!({ "field": "documentId" }))
+            }
+            NotUpdated::TooLarge => {
+                let max = self.settings().max_state_bytes;
+                let expected =
+                    format!("a state of at most {max} bytes of JSON, all fields together");
+                Refusal::field(Code::InvalidMessage, "state", &expected)
+            }
+        })?;
         self.updates.fetch_add(1, Ordering::Relaxed);
         self.changed.notify_one();
         Ok(json!({}))

@@ -72,6 +72,7 @@ impl Presence {
             grace: settings.grace,
             interval: Duration::from_secs(1) / settings.updates_per_second.max(1),
             crowd: settings.crowd,
+            max_state_bytes: settings.max_state_bytes,
         };
         let presence = Presence {
             context: context.clone(),
