@@ -182,7 +182,7 @@ fn messages(to: &mut DescriptorEncoder<'_>, counts: &Counts) -> fmt::Result {
     let help = "From being published to being written, the oldest event of each turn";
     let mut family =
         to.encode_descriptor("realtime_message_latency_seconds", help, None, HISTOGRAM)?;
-    let bounds = LATENCY_BOUNDS.iter().copied().chain([f64::MAX]);
+    let bounds = LATENCY_BOUNDS.iter().copied().chain([f64::INFINITY]);
     let buckets: Vec<(f64, u64)> = bounds.zip(counts.latency.classes).collect();
     let count = buckets.iter().map(|(_, count)| count).sum();
     family.encode_histogram::<[(&str, &str); 0]>(counts.latency.seconds, count, &buckets, None)
