@@ -80,6 +80,29 @@ suiteOfBinary("jobs", (start) => {
     }
   });
 
+  check("who follows the same does not come and go, also not with a recovery", async (t) => {
+    const server = await start(t, SIGNED);
+    const watcher = await as(t, server, "eve");
+    const heard = ["user:joined", "user:left"].map((event) => inbox(watcher, event));
+    const stock = client();
+    const ada = stock.start(t, server, { auth: { token: token(KEY, { sub: "ada" }) }, ...PATIENT });
+    await stock.connected(ada);
+    for (const socket of [watcher, ada]) {
+      await done(socket, "subscribe:job", { jobId: "j1" });
+      await done(socket, "subscribe:document", { documentId: "d1" });
+    }
+    const update = once(ada, "job:update");
+    await server.api("PUT", "/v1/jobs/j1", { status: "running" });
+    await update;
+    const back = once(ada, "connect", 15_000);
+    ada.io.engine.close();
+    await back;
+    assert.equal(ada.recovered, true);
+    await done(ada, "subscribe:status", { userIds: ["eve"] });
+    await done(watcher, "unsubscribe:job", { jobId: "none" });
+    assert.deepEqual(heard.map((box) => box.rest()), [[], []]);
+  });
+
   check("a job one may not see, and jobs that must be known", async (t) => {
     const server = await start(t, [...SIGNED, "--access-private", "jobs.*", "--jobs-unknown-allowed=false"]);
     await server.api("PUT", "/v1/jobs/j1", { status: "running" });

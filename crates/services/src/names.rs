@@ -65,6 +65,16 @@ pub fn check_name(name: &str) -> Result<(), BadName> {
     if name.starts_with('$') { Err(BadName::Dollar) } else { Ok(()) }
 }
 
+/// The prefixes of rooms whose subscribers hear of each other in another way, or not at all: of jobs,
+/// documents, presence and statuses.
+const SUBSCRIPTIONS: [&str; 4] = ["jobs.", "docs.", "presence.", "status."];
+
+/// Whether those who are in a room are not told who else comes and goes (`user:joined`).
+#[must_use]
+pub fn is_subscription(room: &str) -> bool {
+    SUBSCRIPTIONS.iter().any(|prefix| room.starts_with(prefix))
+}
+
 /// The room that stands for a user.
 #[must_use]
 pub fn room_of_user(id: &str) -> String {
