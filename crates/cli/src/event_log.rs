@@ -106,26 +106,6 @@ fn announce(path: &Path, report: &OpenReport) {
     }
 }
 
-/// How the log stands, for who has the key.
-pub(crate) fn figures(log: &dyn EventLog) -> Value {
-    let stats = log.stats();
-    let (health, reason) = match log.health() {
-        Health::Ready => ("ready", None),
-        Health::Refusing(refusal) => ("refusing", Some(refusal.to_string())),
-        Health::Closed => ("closed", None),
-    };
-    json!({
-        "health": health,
-        "reason": reason,
-        "head": log.head().to_string(),
-        "entries": stats.entries,
-        "bytes": stats.bytes,
-        "sessions": stats.sessions,
-        "queued_requests": stats.queued_requests,
-        "queued_bytes": stats.queued_bytes,
-    })
-}
-
 /// Why a log cannot be opened, for the person who started the program.
 #[derive(Debug)]
 pub(crate) struct LogError {

@@ -53,7 +53,7 @@ async fn serve(settings: &Settings, data: &Path) -> anyhow::Result<()> {
     };
     let figures =
         Figures { services: services.clone(), log: log.clone(), readiness: readiness.clone() };
-    let router = app::router(&services, settings, log, readiness);
+    let router = app::router(&services, settings, readiness);
     let server = Server::new(io, router).settings(library::server_settings(settings));
     let bound = bind(&server, settings)?;
     key.keep()?;

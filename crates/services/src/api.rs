@@ -17,7 +17,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::code::Code;
 use crate::refusal::Refusal;
 use crate::{
-    Services, chat, history, identity, jobs, presence, publish, rooms, sessions, sse, users,
+    Services, chat, history, identity, jobs, presence, publish, rooms, sessions, sse, stats, users,
 };
 
 /// Where the description is.
@@ -94,6 +94,7 @@ fn described() -> OpenApiRouter<Services> {
         .merge(sessions::routes())
         .merge(presence::routes())
         .merge(users::routes())
+        .merge(stats::routes())
 }
 
 async fn page_headers(mut response: Response) -> Response {

@@ -35,6 +35,7 @@ mod sessions;
 mod settings;
 mod sign;
 mod sse;
+mod stats;
 mod store;
 pub mod time;
 mod users;

@@ -38,8 +38,7 @@ pub enum NotJoinable {
     Name(#[from] BadName),
     /// `user:…`: whoever could join it would read what is meant for that user.
     #[error(
-        "rooms that begin with `user:` are joined by the server for a user who proved to be that \
-         user; this server knows no identities"
+        "rooms that begin with `user:` are joined by the server for a user who proved to be that user"
     )]
     User,
     /// Twenty characters of an id: what is sent to one socket would have a second reader.

@@ -36,6 +36,11 @@ impl Log {
     pub fn new(log: impl EventLog + 'static) -> Self {
         Log(Arc::new(log))
     }
+
+    /// The log itself.
+    pub fn shared(&self) -> &Arc<dyn EventLog> {
+        &self.0
+    }
 }
 
 impl From<Arc<dyn EventLog>> for Log {
