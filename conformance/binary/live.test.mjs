@@ -1,8 +1,8 @@
 // Jobs, session rooms, presence and documents, for stock clients of the binary and over HTTP.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { createConnection, createServer } from "node:net";
-import { suiteOfBinary, token } from "../lib/binary.mjs";
+import { createConnection } from "node:net";
+import { freePort, suiteOfBinary, token } from "../lib/binary.mjs";
 import { call, Client, inbox, once } from "../lib/clients.mjs";
 import { check, pause } from "../lib/suite.mjs";
 
@@ -136,14 +136,6 @@ suiteOfBinary("jobs", (start) => {
     assert.equal((await heard.next())[0].status, "completed");
   });
 });
-
-const freePort = () =>
-  new Promise((resolve) => {
-    const probe = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
-    });
-  });
 
 /** One Redis command; a number is answered. */
 function command(port, words) {

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use eventlog::{
-    Check, Durability, EpochChange, EventLog, Health, MemoryLog, OnDamage, OpenError, OpenReport,
+    Check, Durability, EpochChange, EventLog, MemoryLog, OnDamage, OpenError, OpenReport,
     Retention, SqliteLog, SqliteSettings,
 };
-use serde_json::{Value, json};
 
 use crate::settings::{
     self, EventLog as EventLogSettings, LogCheck, LogDurability, LogKind, Settings,
@@ -179,6 +178,8 @@ impl fmt::Display for LogError {
 
 #[cfg(test)]
 mod tests {
+    use eventlog::Health;
+
     use super::*;
     use crate::settings::Inputs;
 
@@ -205,8 +206,7 @@ mod tests {
         assert_eq!((log.strongest(), other.exists()), (Durability::Memory, false));
         let log = open(&settings(&[absolute]), data.path()).unwrap().unwrap();
         assert_eq!((log.strongest(), other.exists()), (Durability::Disk, true));
-        let figures = figures(&*log);
-        assert_eq!((&figures["health"], &figures["entries"]), (&json!("ready"), &json!(0)));
+        assert_eq!((log.health(), log.stats().entries), (Health::Ready, 0));
         let again = open(&settings(&[absolute]), data.path()).err().unwrap().to_string();
         assert!(again.contains("another process") && again.contains("--data"), "{again}");
     }

@@ -5,7 +5,6 @@
 mod support;
 
 use std::path::Path;
-use std::process::Command;
 
 use support::script::{Script, page, with_client};
 use support::{Running, fanfare, run, stderr};
@@ -54,12 +53,13 @@ fn lines(script: &Script, count: usize) -> Vec<String> {
 #[test]
 fn a_backend_tells_users_of_their_tasks() {
     let (folder, server) = start();
-    let device = |user: &str| {
-        let with_token = |command: &mut Command| _ = command.env("TOKEN", token(user));
+    let device = |token: String| {
         let text = example("task_events/client.mjs");
-        Script::start_with(folder.path(), &text, &server, with_token)
+        Script::start_with(folder.path(), &text, &server, |command| {
+            command.env("TOKEN", token);
+        })
     };
-    let (ada, ben) = (device("ada"), device("ben"));
+    let (ada, ben) = (device(token("ada")), device(token("ben")));
     assert_eq!([ada.line(), ben.line()], ["connected", "connected"]);
     let backend = Script::start(folder.path(), &example("task_events/backend.mjs"), &server);
     assert_eq!(backend.ended(), printed("backend"));
@@ -67,10 +67,7 @@ fn a_backend_tells_users_of_their_tasks() {
     assert_eq!(lines(&ben, heard.len() - 1), heard[1..]);
     // Ada began the task: she is not told so, nor of the task after it.
     assert_eq!(lines(&ada, 2), [heard[1].as_str(), heard[3].as_str()]);
-    let stranger =
-        Script::start_with(folder.path(), &example("task_events/client.mjs"), &server, |command| {
-            _ = command.env("TOKEN", "not a token")
-        });
+    let stranger = device("not a token".to_owned());
     assert_eq!(stranger.line(), "not let in: AUTH_REQUIRED");
 }
 
@@ -88,7 +85,9 @@ fn a_job_is_followed_to_its_end() {
 
 fn robot(folder: &Path, server: &Running, name: &str) -> Script {
     let text = example("presence_cursors/robot.mjs");
-    Script::start_with(folder, &text, server, |command| _ = command.arg(name))
+    Script::start_with(folder, &text, server, |command| {
+        command.arg(name);
+    })
 }
 
 #[test]
