@@ -56,10 +56,26 @@ async fn open(context: &Context, head: &Parts) -> Result<(Caller, EventStream), 
         checked.map_err(|denied| denied.refusal(field))?;
     }
     let namespace = context.namespace(&wanted.namespace)?;
+    let mut options = StreamOptions::of_request(head);
+    if options.goes_on() && !may_go_on(context, &caller, &wanted).await {
+        // Told as one that cannot go on where it was (`reset`): a refusal would end an `EventSource`.
+        options = options.last_event_id("");
+    }
     let rooms: Vec<String> = wanted.rooms.into_iter().map(|(_, room)| room).collect();
-    let options = context.identity().until(&caller, StreamOptions::of_request(head));
+    let options = context.identity().until(&caller, options);
     let stream = namespace.stream(rooms, options).map_err(not_opened)?;
     Ok((caller, stream))
+}
+
+/// What was missed is the past: it takes the right to read it.
+async fn may_go_on(context: &Context, caller: &Caller, wanted: &Wanted) -> bool {
+    for (_, room) in &wanted.rooms {
+        let place = Place { namespace: &wanted.namespace, room };
+        if context.access().check(caller, Right::History, place).await.is_err() {
+            return false;
+        }
+    }
+    true
 }
 
 /// Whoever asks for something else would not know what to do with a stream.

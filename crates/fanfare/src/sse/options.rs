@@ -55,6 +55,12 @@ impl StreamOptions {
         self
     }
 
+    /// Whether the client asks to go on where it was.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        self.last_event_id.is_some()
+    }
+
     /// The stream ends then, such as when the token expires by which it was opened; the client
     /// comes back by itself, and is judged anew.
     #[must_use]

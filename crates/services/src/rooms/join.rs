@@ -35,9 +35,16 @@ async fn joined(rooms: &Rooms, socket: &Socket, args: &Args, ack: &Ack) -> Resul
     let context = &rooms.context;
     context.allow(socket, Right::Join, &room, "roomId").await?;
     rooms.check_exists(socket.namespace().name(), &room).await?;
-    let own = || of_room(context, socket.namespace().name(), &room);
-    // Without an ack there is nothing to give it in.
-    let replay = asked.or_else(own).filter(|_| ack.is_wanted());
+    // Without an ack there is nothing to give the past in.
+    let replay = match asked {
+        _ if !ack.is_wanted() => None,
+        None => of_room(context, socket, &room).await,
+        Some(Replay::Last(0)) => asked,
+        Some(_) => {
+            context.allow(socket, Right::History, &room, "roomId").await?;
+            asked
+        }
+    };
     let done = join_room(socket, room.clone(), replay).await?;
     rooms.entered(socket, &room);
     Ok(done)
