@@ -305,6 +305,21 @@ suiteOfBinary("presence", (start) => {
     assert.deepEqual(events, [], "nothing is kept");
   });
 
+  check("where a cursor rests is seen by all, also by who polls", async (t) => {
+    const server = await start(t, [...SIGNED, "--auth-guests=true"]);
+    const watchers = await Promise.all(Array.from({ length: 8 }, () => new Client({ version: "4.8", transport: "polling" }).connect(t, server)));
+    const ada = await as(t, server, "ada");
+    for (const socket of [...watchers, ada]) await done(socket, "subscribe:presence", { documentId: "d1" });
+    const boxes = watchers.map((socket) => inbox(socket, "presence:update"));
+    for (let round = 0; round < 3; round += 1) {
+      for (let step = 0; step < 15; step += 1) {
+        ada.emit("presence:update", { documentId: "d1", cursor: round * 100 + step });
+        await pause(15);
+      }
+      for (const box of boxes) while ((await box.next("the last place"))[0].user.state.cursor !== round * 100 + 14);
+    }
+  });
+
   check("a reconnect does not flicker, and hears what is true now", async (t) => {
     const server = await start(t, [...SIGNED, "--presence-grace", "2s"]);
     const watcher = await as(t, server, "eve");
