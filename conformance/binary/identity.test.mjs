@@ -5,7 +5,7 @@ import { createHmac } from "node:crypto";
 import { application } from "../lib/application.mjs";
 import { suiteOfBinary, token } from "../lib/binary.mjs";
 import { call, Client, inbox, once } from "../lib/clients.mjs";
-import { check } from "../lib/suite.mjs";
+import { check, pause } from "../lib/suite.mjs";
 
 const KEY = "a-secret-that-only-this-test-knows";
 const SIGNED = ["--auth-jwt-secret", KEY];
@@ -205,17 +205,26 @@ suiteOfBinary("identity", (start) => {
       [{ rooms: "all", fromEventId: before }, "said"],
       [{ rooms: "all" }, "said"],
       [{ sessionId: "all", fromEventId: before }, "said"],
-      [{ rooms: "live", fromEventId: before }, "replay:reset"],
-      [{ rooms: "all,live", fromEventId: before }, "replay:reset"],
-      [{ sessionId: "live", fromEventId: before }, "replay:reset"],
+      [{ rooms: "live", fromEventId: before }, "connect_error PERMISSION_DENIED"],
+      [{ rooms: "all,live", fromEventId: before }, "connect_error PERMISSION_DENIED"],
+      [{ sessionId: "live", fromEventId: before }, "connection:error PERMISSION_DENIED"],
       [{ rooms: "live" }, undefined],
     ]) {
       const stock = client();
       const other = stock.start(t, server, { auth, query });
       const heard = [];
-      other.onAny((event) => !/^(connection|auth):/.test(event) && heard.push(event));
-      await stock.connected(other);
-      await call(other, "room:leave", { roomId: "none" });
+      other.onAny((event, argument) => {
+        if (event === "connection:error") heard.push(`${event} ${argument.code}`);
+        else if (!/^(connection|auth):/.test(event)) heard.push(event);
+      });
+      other.on("connect_error", ({ data }) => heard.push(`connect_error ${data.code}`));
+      if (told?.includes("error")) {
+        const until = Date.now() + 5_000;
+        while (heard.length === 0 && Date.now() < until) await pause(10);
+      } else {
+        await stock.connected(other);
+        await call(other, "room:leave", { roomId: "none" });
+      }
       assert.equal(heard[0], told, JSON.stringify(query));
       assert.equal(heard.length, told ? 1 : 0, JSON.stringify([query, heard]));
       other.disconnect();

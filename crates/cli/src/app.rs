@@ -26,7 +26,8 @@ pub(crate) fn router(
     readiness: Arc<Readiness>,
 ) -> Router {
     let io = services.context().io();
-    let (io_of_health, of_ready) = (io.clone(), services.context().clone());
+    let io_of_health = io.clone();
+    let of_ready = services.context().clone();
     let mut router = io
         .router()
         .merge(services.router())

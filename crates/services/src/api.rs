@@ -93,8 +93,8 @@ fn described() -> OpenApiRouter<Services> {
         .merge(jobs::routes())
         .merge(sessions::routes())
         .merge(presence::routes())
-        .merge(users::routes())
         .merge(stats::routes())
+        .merge(users::routes())
 }
 
 async fn page_headers(mut response: Response) -> Response {

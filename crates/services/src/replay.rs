@@ -13,7 +13,6 @@ use crate::access::Right;
 use crate::code::Code;
 use crate::context::Context;
 use crate::history::position;
-use crate::names;
 use crate::refusal::Refusal;
 use crate::rooms::not_joined;
 use crate::sign::UNIQUE_ID_LEN;
@@ -51,26 +50,14 @@ impl FromStr for RoomReplay {
     }
 }
 
-/// What is given to a client that joins this room and may read its past, if anything.
-pub(crate) async fn of_room(context: &Context, socket: &Socket, room: &str) -> Option<Replay> {
-    let (replays, namespace) = (&context.settings().replays, socket.namespace());
-    let found = replays.iter().find(|replay| replay.rooms.matches(namespace.name(), room))?;
-    let allowed = context.allow(socket, Right::History, room, "roomId").await;
-    allowed.ok().map(|()| Replay::Last(found.count))
-}
-
-/// Whether a client may read the past of the rooms it asks for, and of those it was put in already.
-async fn may_begin(context: &Context, socket: &Socket, asked: &[String]) -> bool {
-    let own = socket.rooms().await;
-    for room in asked.iter().map(String::as_str).chain(own.iter().map(|room| room.as_str())) {
-        // Rooms that no rule is about are the client's own.
-        if names::check_joinable(room).is_ok()
-            && context.allow(socket, Right::History, room, "rooms").await.is_err()
-        {
-            return false;
-        }
-    }
-    true
+/// What is given to who joins this room without being asked for, if anything: nothing to one who may
+/// not read it.
+pub(crate) async fn given_past(context: &Context, socket: &Socket, room: &str) -> Option<Replay> {
+    let replays = &context.settings().replays;
+    let namespace = socket.namespace().name();
+    let found = replays.iter().find(|replay| replay.rooms.matches(namespace, room))?;
+    let allowed = context.allow(socket, Right::History, room, "rooms").await.is_ok();
+    allowed.then_some(Replay::Last(found.count))
 }
 
 /// Lets the clients of a namespace name rooms and a position in the query they connect with:
@@ -93,14 +80,15 @@ async fn begin(context: &Context, socket: &Socket) -> Result<(), Refusal> {
     let asked = Asked::of(socket.handshake())?;
     for room in &asked.rooms {
         context.allow(socket, Right::Join, room, "rooms").await?;
+        if asked.from.is_some() {
+            context.allow(socket, Right::History, room, "fromEventId").await?;
+        }
     }
     if let Some(from) = asked.from {
-        let position = position_of(context, &from).await?;
-        let allowed = may_begin(context, socket, &asked.rooms).await;
-        socket.begin_from(if allowed { position } else { NO_POSITION });
+        socket.begin_from(position_of(context, &from).await?);
     }
     for room in asked.rooms {
-        let joined = match of_room(context, socket, &room).await {
+        let joined = match given_past(context, socket, &room).await {
             Some(replay) => match socket.join_with(&room, replay) {
                 Ok(joining) => joining.await,
                 Err(error) => return Err(Refusal::new(Code::InvalidMessage, error.to_string())),
@@ -127,11 +115,8 @@ async fn position_of(context: &Context, from: &str) -> Result<Position, Refusal>
         return position("fromEventId", from);
     }
     let known = context.outbox().position(from).await?;
-    Ok(known.unwrap_or(NO_POSITION))
+    Ok(known.unwrap_or(Position { epoch: Epoch(0), sequence: 0 }))
 }
-
-/// A position of no log: who begins there is told that it cannot be told what it missed.
-const NO_POSITION: Position = Position { epoch: Epoch(0), sequence: 0 };
 
 /// What the query asks for.
 #[derive(Debug, Default, PartialEq, Eq)]

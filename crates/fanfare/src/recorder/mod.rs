@@ -36,16 +36,19 @@ impl Log {
     pub fn new(log: impl EventLog + 'static) -> Self {
         Log(Arc::new(log))
     }
-
-    /// The log itself.
-    pub fn shared(&self) -> &Arc<dyn EventLog> {
-        &self.0
-    }
 }
 
 impl From<Arc<dyn EventLog>> for Log {
     fn from(log: Arc<dyn EventLog>) -> Self {
         Log(log)
+    }
+}
+
+impl std::ops::Deref for Log {
+    type Target = dyn EventLog;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
     }
 }
 
