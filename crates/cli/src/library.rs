@@ -201,6 +201,7 @@ fn limits(from: &Settings) -> LimitsSettings {
     LimitsSettings {
         events: rate(limits.events_per_second, limits.events_burst),
         user_events: rate(limits.user_events_per_second, limits.user_events_burst),
+        presence: rate(limits.presence_per_second, limits.presence_burst),
         user_bytes: rate(limits.user_bytes.0, limits.user_bytes_burst.0),
         refusals: limits.refusals,
         room_events: rate(limits.room_events_per_second, limits.room_events_burst),

@@ -15,6 +15,7 @@ use serde_json::json;
 use crate::caller::Caller;
 use crate::code::Code;
 use crate::context::Context;
+use crate::presence;
 use crate::refusal::Refusal;
 
 /// A rate and what may come at once; a rate of 0 is no limit.
@@ -40,6 +41,10 @@ pub struct LimitsSettings {
     pub events: RateSetting,
     /// Events of a user, on all devices together. Default: as of four busy connections.
     pub user_events: RateSetting,
+    /// Updates of presence of a connection (`presence:update`), which are counted apart from its other
+    /// events: of several the last is told. Default: 60 per second, as often as a screen shows
+    /// something, and those of two seconds at once.
+    pub presence: RateSetting,
     /// Bytes in the events of a user. Default: 1 MiB per second, 8 MiB at once.
     pub user_bytes: RateSetting,
     /// How many refusals a connection may gather until it is closed: they are forgotten at the rate of
@@ -57,6 +62,7 @@ impl Default for LimitsSettings {
         LimitsSettings {
             events: RateSetting { per_second: 10, burst: 100 },
             user_events: RateSetting { per_second: 40, burst: 400 },
+            presence: RateSetting { per_second: 60, burst: 120 },
             user_bytes: RateSetting { per_second: 1 << 20, burst: 8 << 20 },
             refusals: 100,
             room_events: RateSetting { per_second: 200, burst: 1_000 },
@@ -80,6 +86,7 @@ type RoomBuckets = HashMap<(Arc<str>, Arc<str>), SharedBucket>;
 struct Inner {
     events: Option<Rate>,
     user_events: Option<Rate>,
+    presence: Option<Rate>,
     user_bytes: Option<Rate>,
     refusals: Option<Rate>,
     told: Option<Rate>,
@@ -107,6 +114,7 @@ struct User {
 #[derive(Debug, Default)]
 struct Taken {
     events: SharedBucket,
+    presence: SharedBucket,
     refusals: SharedBucket,
     told: SharedBucket,
     user: Option<Arc<User>>,
@@ -114,12 +122,20 @@ struct Taken {
 
 impl Limits {
     pub(crate) fn new(settings: &LimitsSettings) -> Self {
-        let LimitsSettings { events, user_events, user_bytes, refusals, room_events, api } =
-            *settings;
+        let LimitsSettings {
+            events,
+            user_events,
+            presence,
+            user_bytes,
+            refusals,
+            room_events,
+            api,
+        } = *settings;
         let forgotten = RateSetting { per_second: events.per_second.max(1), burst: refusals };
         Limits(Arc::new(Inner {
             events: events.rate(),
             user_events: user_events.rate(),
+            presence: presence.rate(),
             user_bytes: user_bytes.rate(),
             refusals: forgotten.rate(),
             told: TOLD.rate(),
@@ -189,10 +205,17 @@ impl Limits {
             Some(rate) => rate.charge_shared(bucket, units, now),
             None => Ok(()),
         };
-        let allowed = charge(&self.0.events, &taken.events, 1).and_then(|()| match &taken.user {
+        let is_presence = &*event.name == presence::UPDATE;
+        let own = match is_presence {
+            true => charge(&self.0.presence, &taken.presence, 1),
+            false => charge(&self.0.events, &taken.events, 1),
+        };
+        let allowed = own.and_then(|()| match &taken.user {
             Some(user) => {
                 let bytes = u64::try_from(event.args.byte_len()).unwrap_or(u64::MAX);
-                charge(&self.0.user_events, &user.events, 1)?;
+                if !is_presence {
+                    charge(&self.0.user_events, &user.events, 1)?;
+                }
                 charge(&self.0.user_bytes, &user.bytes, bytes.max(1))
             }
             None => Ok(()),

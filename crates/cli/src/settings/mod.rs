@@ -290,6 +290,13 @@ table::settings! {
         /// How many a user may send at once.
         user_events_burst: u64 = Kind::Count { min: 1, max: 1_000_000 }, Some("400"),
             "as four busy connections";
+        /// How many updates of presence (`presence:update`) per second a connection may send in the long
+        /// run, apart from its other events; 0 for any number.
+        presence_per_second: u64 = Kind::Count { min: 0, max: 1_000_000 }, Some("60"),
+            "as often as a screen shows something; of several the last is told";
+        /// How many it may send at once.
+        presence_burst: u64 = Kind::Count { min: 1, max: 1_000_000 }, Some("120"),
+            "those of two seconds, after a network that was stuck";
         /// How many bytes per second the events of a user may have; 0 for any number.
         user_bytes: Size = Kind::Size { min: Size(0), max: Size(GB) }, Some("1MiB"),
             "chat and cursors stay far below; files go elsewhere";
