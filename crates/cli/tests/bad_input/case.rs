@@ -97,6 +97,18 @@ impl Profile {
             ],
             Self::Tls => &[("FANFARE_TLS_HANDSHAKE_TIMEOUT", "1s")],
             Self::Listeners => &[],
+            Self::Tokens | Self::Thrifty | Self::Guarded => self.of_services(),
+            Self::Paced => &[
+                ("FANFARE_LIMITS_READ_RATE", "2MB"),
+                ("FANFARE_LIMITS_READ_BURST", "1MB"),
+                ("FANFARE_COMPRESSION_WEBSOCKET", "1024B"),
+            ],
+        }
+    }
+
+    /// The same for what is tried on the services.
+    fn of_services(self) -> &'static [(&'static str, &'static str)] {
+        match self {
             Self::Tokens => &[
                 ("FANFARE_AUTH_JWT_SECRET", TOKEN_SECRET),
                 ("FANFARE_AUTH_JWT_PUBLIC_KEY", PUBLIC_KEY),
@@ -117,11 +129,7 @@ impl Profile {
                 ("FANFARE_CORS_CHECK_ORIGIN", "always"),
                 ("FANFARE_CORS_ORIGINS", "https://app.example"),
             ],
-            Self::Paced => &[
-                ("FANFARE_LIMITS_READ_RATE", "2MB"),
-                ("FANFARE_LIMITS_READ_BURST", "1MB"),
-                ("FANFARE_COMPRESSION_WEBSOCKET", "1024B"),
-            ],
+            _ => &[],
         }
     }
 }
