@@ -130,7 +130,7 @@ pub(crate) fn service_settings(from: &Settings) -> anyhow::Result<services::Sett
             unknown_allowed: from.jobs.unknown_allowed,
             kept: from.jobs.kept.0,
             max_jobs: from.jobs.max,
-            redis: from.redis.url.as_ref().map(|url| RedisUrl::new(url.expose())),
+            redis: redis(from)?,
         },
         webhooks: WebhooksSettings {
             url: endpoint(from.webhooks.url.as_deref()).context("webhooks.url")?,
@@ -245,6 +245,11 @@ fn engine(from: &Settings) -> anyhow::Result<engineio::Settings> {
         compression_threshold_bytes: from.compression.polling.map(bytes),
         ..engineio::Settings::default()
     })
+}
+
+fn redis(from: &Settings) -> anyhow::Result<Option<RedisUrl>> {
+    let url = from.redis.url.as_ref().map(|url| url.expose().parse());
+    url.transpose().context("redis.url")
 }
 
 fn cors(from: &Settings) -> Option<Cors> {

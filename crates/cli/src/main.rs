@@ -57,7 +57,7 @@ fn run(job: Job) -> anyhow::Result<ExitCode> {
         Job::Serve(inputs) => {
             let effective = inputs.load()?;
             logs::start(&effective.settings.log);
-            serve::run(&effective.settings)?;
+            serve::run(&effective)?;
         }
     }
     Ok(ExitCode::SUCCESS)

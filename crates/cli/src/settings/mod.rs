@@ -3,12 +3,14 @@
 //!
 //! Rising order: default, file, environment, flag.
 
+mod alias;
 mod auth;
 mod event_log;
 mod file;
 mod kind;
 mod load;
 mod problem;
+mod redis_url;
 mod replay;
 mod secret;
 mod services;
@@ -24,7 +26,7 @@ use serde::Deserialize;
 
 pub(crate) use self::auth::{Access, Auth};
 pub(crate) use self::event_log::{EventLog, LogCheck, LogDurability, LogKind, OnDamage};
-pub(crate) use self::load::{Given, Inputs};
+pub(crate) use self::load::{Effective, Given, Inputs};
 pub(crate) use self::problem::Problems;
 pub(crate) use self::replay::Replay;
 pub(crate) use self::secret::Secret;
