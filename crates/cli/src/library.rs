@@ -7,7 +7,7 @@ use eventlog::EventLog;
 use fanfare::engineio::{self, Cookie, Cors};
 use fanfare::server::{ServerSettings, TlsSettings};
 use fanfare::{
-    OutboxLimits, ReadRate, Recording, RecoverySettings, Settings as Library, StreamSettings,
+    Drain, OutboxLimits, ReadRate, Recording, RecoverySettings, Settings as Library, StreamSettings,
 };
 use socketio::Limits as PacketLimits;
 
@@ -92,6 +92,11 @@ pub(crate) fn server_settings(from: &Settings) -> ServerSettings {
         max_headers: count(http.max_headers),
         tls: files.map(|(cert, key)| TlsSettings { cert, key }),
         handshake_deadline: from.tls.handshake_timeout.0,
+        drain: Drain {
+            notice: from.drain.notice.0,
+            clients_per_second: small(from.drain.clients_per_second),
+            within: from.drain.within.0,
+        },
         shutdown_grace: from.shutdown_grace.0,
     }
 }

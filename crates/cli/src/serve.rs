@@ -110,7 +110,8 @@ async fn until_stopped(
     tokio::select! {
         ended = &mut serving => return ended.context("connections cannot be accepted"),
         signal = signals.next() => {
-            tracing::info!(signal, grace = %settings.shutdown_grace, "stopping");
+            let notice = settings.drain.notice;
+            tracing::info!(signal, %notice, grace = %settings.shutdown_grace, "stopping");
         }
     }
     // The receiver lives as long as `serving`.

@@ -36,6 +36,30 @@ async fn a_second_signal_ends_the_wait() {
 }
 
 #[tokio::test]
+async fn a_load_balancer_is_told_before_clients_are() {
+    let server = Running::start(&["--drain-notice", "1h"]);
+    let ready = format!("{}/health/ready", server.url());
+    assert_eq!(http_get(&ready).await.unwrap().status, 200);
+    server.signal("TERM");
+    let told = loop {
+        let answer = http_get(&ready).await.unwrap();
+        if answer.status != 200 {
+            break answer;
+        }
+    };
+    assert_eq!((told.status, told.text().as_str()), (503, r#"{"status":"draining"}"#));
+    assert_eq!(http_get(&format!("{}/health", server.url())).await.unwrap().status, 503);
+    // Whom it still sends here is served.
+    let mut client = Client::connect(server.url(), Options::default()).await.unwrap();
+    let answer = server.publish(json!({"event": "e", "args": [1], "all": true})).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(without_offset(client.next_event().await.unwrap().args), [json!(1)]);
+    let ended = tokio::task::spawn_blocking(|| server.ended_by_signals("TERM"));
+    let (status, log) = ended.await.unwrap();
+    assert!(status.success() && log.contains("asked a second time"), "{log}");
+}
+
+#[tokio::test]
 async fn what_was_published_before_the_signal_still_arrives() {
     let server = Running::start(&[]);
     let mut client = Client::connect(server.url(), Options::default()).await.unwrap();

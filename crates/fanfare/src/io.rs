@@ -2,6 +2,7 @@
 
 use crate::broadcast::Broadcast;
 use crate::counters::Counters;
+use crate::drain::{End, Stage};
 use crate::emit::{EmitError, IntoArgs, IntoRooms};
 use crate::handshake::Handshake;
 use crate::namespace::{DynamicNamespace, Handlers, Namespace, NamespaceCore};
@@ -19,7 +20,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -58,9 +59,9 @@ pub(crate) struct Inner {
     /// What the application thinks of a client before it has a session.
     allow: ArcSwapOption<Allow>,
     http: HttpConnections,
-    closing: AtomicBool,
+    pub(crate) end: End,
     /// Cancelled when everything has ended.
-    closed: CancellationToken,
+    pub(crate) closed: CancellationToken,
 }
 
 /// The way to each shard. There is at least one.
@@ -186,7 +187,7 @@ impl Io {
             counters: Counters::default(),
             allow: ArcSwapOption::empty(),
             http: HttpConnections::default(),
-            closing: AtomicBool::new(false),
+            end: End::default(),
             closed: CancellationToken::new(),
         }));
         for index in io.shard_indices() {
@@ -449,10 +450,11 @@ impl Io {
         self.main().emit(event, args)
     }
 
-    /// Whether [`close`](Self::close) was called.
+    /// Whether everything is being closed: [`close`](Self::close) was called, or
+    /// [`drain`](Self::drain) has taken leave of all clients.
     #[must_use]
     pub fn is_closing(&self) -> bool {
-        self.0.closing.load(Ordering::Acquire)
+        self.0.end.has_begun(Stage::Closing)
     }
 
     /// Closes every connection, after what was already emitted was written, and ends the threads.
@@ -460,7 +462,7 @@ impl Io {
     /// Sockets disconnect with the reason "server shutting down"; new ones are refused. What has
     /// not been written after `grace` is given up.
     pub async fn close(&self, grace: Duration) {
-        if self.0.closing.swap(true, Ordering::AcqRel) {
+        if !self.0.end.begin(Stage::Closing) {
             return self.0.closed.cancelled().await; // somebody else closes it
         }
         self.0.waiting.close();

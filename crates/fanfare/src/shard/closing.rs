@@ -6,6 +6,7 @@ use super::session::{Session, Slot, Standing};
 use super::{SessionKey, Shard, SocketKey};
 use crate::counters::Counters;
 use crate::disconnect::{Disconnect, DisconnectReason};
+use crate::drain::Dice;
 use crate::socket::Socket;
 use crate::sse::StreamEnd;
 use engineio::Transport;
@@ -110,6 +111,22 @@ impl Shard {
             } else {
                 self.close_session(key, DisconnectReason::ServerShuttingDown);
             }
+        }
+    }
+
+    /// Closes a part of the sessions and streams, chosen at random: the server is about to go down.
+    pub(crate) fn close_part(self: &Rc<Self>, parts: usize, mut dice: Dice) {
+        self.end_part_of_streams(parts, &mut dice);
+        let (empty, open): (Vec<_>, Vec<_>) = {
+            let state = self.state.borrow();
+            let here = state.sessions.iter().filter(|(_, it)| it.ending.is_none());
+            here.map(|(key, it)| (key, it.sockets.is_empty())).partition(|(_, empty)| *empty)
+        };
+        for (key, _) in empty {
+            self.finish_session(key, DisconnectReason::ServerShuttingDown);
+        }
+        for (key, _) in dice.part(open, parts) {
+            self.close_session(key, DisconnectReason::ServerShuttingDown);
         }
     }
 
