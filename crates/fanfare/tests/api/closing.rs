@@ -177,8 +177,8 @@ async fn in_batches() {
     let io = site.io.clone();
     let draining = tokio::spawn(async move { io.drain(slow, PATIENCE).await });
     assert_eq!(log.wait(1).await[0], "server shutting down");
-    let refused = http_get(&format!("{}/socket.io/?EIO=4&transport=polling", site.url));
-    let refused = refused.await.unwrap();
+    let open = format!("{}/socket.io/?EIO=4&transport=polling", site.url);
+    let refused = http_get(&open).await.unwrap();
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")));
     assert!(refused.text().contains(r#""code":"STOPPING""#), "{}", refused.text());
     let websocket = Client::connect(&site.url, Options::over(Transport::WebSocket)).await;
