@@ -30,6 +30,8 @@ async fn a_second_signal_ends_the_wait() {
     let handshake: Value = serde_json::from_str(&opened.text()[1..]).unwrap();
     let session = format!("{open}&sid={}", handshake["sid"].as_str().unwrap());
     assert_eq!(http_post(&session, "40").await.unwrap().status, 200);
+    let joined = http_get(&session).await.unwrap().text();
+    assert!(joined.starts_with("40{"), "{joined}");
     let ended = tokio::task::spawn_blocking(|| server.ended_by_signals("TERM"));
     let (status, log) = ended.await.unwrap();
     assert!(status.success() && log.contains("asked a second time"), "{log}");

@@ -113,6 +113,7 @@ impl Io {
     async fn take_leave(&self, drain: Drain) {
         tokio::time::sleep(drain.notice).await;
         self.inner().end.begin(Stage::Leaving);
+        self.show_all().await;
         let clients = self.inner().sessions.load(Ordering::Acquire);
         let (batches, begin, mut dice) = (drain.batches(clients), Instant::now(), Dice::new());
         tracing::info!(clients, batches, "clients are told to leave");
@@ -131,7 +132,7 @@ impl Io {
 }
 
 /// Random enough for who leaves when.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Dice(u64);
 
 impl Dice {

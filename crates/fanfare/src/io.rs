@@ -457,6 +457,19 @@ impl Io {
         self.0.end.has_begun(Stage::Closing)
     }
 
+    /// Done when what was published has been shown.
+    pub(crate) async fn show_all(&self) {
+        if let Some(recorder) = &self.0.recorder {
+            let handed_over = recorder.clone();
+            self.run_on_all(|| {
+                let recorder = handed_over.clone();
+                move |_| recorder.hand_over()
+            })
+            .await;
+            recorder.settled().await;
+        }
+    }
+
     /// Closes every connection, after what was already emitted was written, and ends the threads.
     ///
     /// Sockets disconnect with the reason "server shutting down"; new ones are refused. What has
@@ -466,16 +479,7 @@ impl Io {
             return self.0.closed.cancelled().await; // somebody else closes it
         }
         self.0.waiting.close();
-        if let Some(recorder) = &self.0.recorder {
-            // What was published is shown before.
-            let handed_over = recorder.clone();
-            self.run_on_all(|| {
-                let recorder = handed_over.clone();
-                move |_| recorder.hand_over()
-            })
-            .await;
-            recorder.settled().await;
-        }
+        self.show_all().await;
         self.run_on_all(|| |shard| shard.close_all()).await;
         let drained = async {
             // Clients that poll come once more to be told; then nobody has a reason to come.

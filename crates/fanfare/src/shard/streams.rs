@@ -319,13 +319,6 @@ impl Shard {
         drop(stream); // with nothing borrowed: its namespace may go with it
     }
 
-    /// Ends every stream.
-    pub(crate) fn end_streams(self: &Rc<Self>, why: StreamEnd) {
-        for key in self.streams() {
-            self.end_stream(key, why);
-        }
-    }
-
     /// Forgets every stream: the shard ends.
     pub(super) fn cut_streams(self: &Rc<Self>) {
         for key in self.streams() {
@@ -339,6 +332,13 @@ impl Shard {
             }
             drop(state);
             self.remove_stream(key);
+        }
+    }
+
+    /// Ends every stream.
+    pub(crate) fn end_streams(self: &Rc<Self>, why: StreamEnd) {
+        for key in self.streams() {
+            self.end_stream(key, why);
         }
     }
 
