@@ -24,6 +24,7 @@ pub(crate) struct FastClient {
     name: String,
     url: String,
     transport: Transport,
+    pause: Duration,
     recorder: Recorder,
     calls: u64,
     resume: Option<Resume>,
@@ -50,11 +51,17 @@ impl FastClient {
             name: name.to_owned(),
             url: url.to_owned(),
             transport,
+            pause: PAUSE,
             recorder,
             calls: 0,
             resume: None,
             rooms: BTreeMap::new(),
         }
+    }
+
+    /// The same, but it waits longer between two tries.
+    pub(crate) fn with_pause(self, pause: Duration) -> Self {
+        Self { pause, ..self }
     }
 
     /// Lives until the task is ended.
@@ -73,7 +80,7 @@ impl FastClient {
                 Err(Error::Protocol(detail)) => self.write(What::Breach { detail }),
                 Err(_) => {}
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(self.pause).await;
         }
     }
 

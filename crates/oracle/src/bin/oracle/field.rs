@@ -19,7 +19,7 @@ use crate::publishers::{Desk, Publishers, ROOMS};
 use crate::random::Random;
 use crate::recorder::{FENCE, Recorder, Seen};
 use crate::server::{Peer, Server, Setup};
-use crate::shapes::{self, Event};
+use crate::shapes::{self, EVERYBODY, Event};
 
 /// How long everybody may take to be there, at the start and in the end. The longest waits are
 /// those of `EventSource`, and of a server that does not know yet that a client has gone.
@@ -300,10 +300,14 @@ impl Field {
             self.recorder.all("at the fence", PATIENCE, |_, it| it.is_settled() && it.has_fence);
         tokio::pin!(everybody_has_one);
         for number in 0_u64.. {
-            let rooms = ROOMS.map(str::to_owned).to_vec();
-            let id = format!("{FENCE}{number}");
-            let fence = Event { id, rooms, except: Vec::new(), key: None, padding: 0 };
-            self.desk.publish("fences", fence).await;
+            // Some are in no room, and streams hear only what is for their rooms.
+            let places =
+                [("", ROOMS.map(str::to_owned).to_vec()), ("all-", vec![EVERYBODY.into()])];
+            for (place, rooms) in places {
+                let id = format!("{FENCE}{place}{number}");
+                let fence = Event { id, rooms, except: Vec::new(), key: None, padding: 0 };
+                self.desk.publish("fences", fence).await;
+            }
             let wait = tokio::time::timeout(FENCES, &mut everybody_has_one).await;
             if wait.is_ok() || tokio::time::Instant::now() > patience {
                 break;

@@ -32,6 +32,8 @@ struct Record {
 pub(crate) struct Seen {
     pub(crate) is_connected: bool,
     pub(crate) disconnects: u64,
+    /// When it last lost its connection.
+    pub(crate) left_at: Option<u64>,
     pub(crate) has_fence: bool,
     /// Questions that were not answered on this connection, the last one of each room.
     asked: BTreeMap<String, u64>,
@@ -140,6 +142,7 @@ impl Record {
             What::Disconnect { .. } => {
                 seen.is_connected = false;
                 seen.disconnects += 1;
+                seen.left_at = Some(line.at);
             }
             What::Join { call, room } | What::Leave { call, room } => {
                 seen.asked.insert(room.clone(), *call);
