@@ -20,7 +20,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -60,6 +60,7 @@ pub(crate) struct Inner {
     allow: ArcSwapOption<Allow>,
     http: HttpConnections,
     pub(crate) end: End,
+    pub(crate) memory_short: AtomicBool,
     /// Cancelled when everything has ended.
     pub(crate) closed: CancellationToken,
 }
@@ -188,6 +189,7 @@ impl Io {
             allow: ArcSwapOption::empty(),
             http: HttpConnections::default(),
             end: End::default(),
+            memory_short: AtomicBool::new(false),
             closed: CancellationToken::new(),
         }));
         for index in io.shard_indices() {
