@@ -366,6 +366,22 @@ mod tests {
     }
 
     #[test]
+    fn every_name_is_explained_to_those_who_run_a_server() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        for alias in &ALIASES {
+            let row = page.lines().find(|line| {
+                line.starts_with("| `") && line.contains(&format!("`{}`", alias.name))
+            });
+            assert!(
+                row.is_some_and(|row| row.contains(&format!("[`{}`]", alias.key))),
+                "{}",
+                alias.name
+            );
+        }
+    }
+
+    #[test]
     fn foreign_values_are_translated() {
         for (name, value, key, expected) in [
             ("PORT", "8080", "listen", "0.0.0.0:8080"),
