@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// Changes the head of a request or of an answer.
-type Change = fn(String) -> String;
+type Change = fn(&str) -> String;
 
 /// Sends connections to servers in turn, and changes the heads of the first request and answer.
 async fn proxy(servers: &[&Running], request: Change, answer: Change) -> String {
@@ -55,16 +55,16 @@ async fn forward(from: &mut TcpStream, to: &mut TcpStream, change: Change) {
         }
     };
     let body = bytes.split_off(end);
-    let head = change(String::from_utf8(bytes).unwrap());
+    let head = change(std::str::from_utf8(&bytes).unwrap());
     let _ = to.write_all(head.as_bytes()).await;
     let _ = to.write_all(&body).await;
 }
 
-fn same(head: String) -> String {
-    head
+fn same(head: &str) -> String {
+    head.to_owned()
 }
 
-fn without_upgrade(head: String) -> String {
+fn without_upgrade(head: &str) -> String {
     let is_kept = |line: &&str| {
         let name = line.split(':').next().unwrap_or_default().to_ascii_lowercase();
         name != "upgrade" && name != "connection"
@@ -72,22 +72,22 @@ fn without_upgrade(head: String) -> String {
     head.split_inclusive("\r\n").filter(is_kept).collect()
 }
 
-fn with_a_header(head: String, header: &str) -> String {
+fn with_a_header(head: &str, header: &str) -> String {
     head.replacen("\r\n", &format!("\r\n{header}\r\n"), 1)
 }
 
-fn with_cors(head: String) -> String {
+fn with_cors(head: &str) -> String {
     with_a_header(head, "Access-Control-Allow-Origin: *")
 }
 
-fn as_nginx(head: String) -> String {
+fn as_nginx(head: &str) -> String {
     with_a_header(head, "Server: nginx")
 }
 
-fn years_ago(head: String) -> String {
+fn years_ago(head: &str) -> String {
     let lines =
         head.split_inclusive("\r\n").filter(|line| !line.to_lowercase().starts_with("date:"));
-    with_a_header(lines.collect(), "Date: Sun, 06 Nov 2022 08:49:37 GMT")
+    with_a_header(&lines.collect::<String>(), "Date: Sun, 06 Nov 2022 08:49:37 GMT")
 }
 
 /// A server whose settings the doctor has too.

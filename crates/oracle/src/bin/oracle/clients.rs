@@ -18,8 +18,14 @@ use crate::recorder::Recorder;
 /// Orders that wait for a client; more make the run wait.
 const MAX_ORDERS: usize = 64;
 
+/// The room of the many: they hear what is for everybody.
+pub(crate) const QUIET_ROOM: &str = "grey";
+
 /// After which time the next of the many comes.
 const ARRIVAL: Duration = Duration::from_millis(2);
+
+/// How long each of them waits for an answer: with thousands on two processors it takes its time.
+const QUIET_PATIENCE: Duration = Duration::from_secs(15);
 
 /// How many clients of each kind.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +36,7 @@ pub(crate) struct Crowd {
     pub(crate) streams: usize,
     /// Ours: the test client.
     pub(crate) fast: usize,
-    /// Ours too, in no room: many, who hear only what is for everybody.
+    /// Ours too: many, in a room of their own, to which no publisher publishes.
     pub(crate) quiet: usize,
 }
 
@@ -96,7 +102,10 @@ impl Clients {
             let turn = ARRIVAL * u32::try_from(number).unwrap_or(u32::MAX);
             clients.tasks.spawn(async move {
                 tokio::time::sleep(turn).await;
-                client.with_pause(pause).live(Vec::new(), wants).await;
+                client
+                    .with_patience(pause, QUIET_PATIENCE)
+                    .live(vec![QUIET_ROOM.to_owned()], wants)
+                    .await;
             });
         }
         Ok(clients)

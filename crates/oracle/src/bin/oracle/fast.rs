@@ -25,6 +25,7 @@ pub(crate) struct FastClient {
     url: String,
     transport: Transport,
     pause: Duration,
+    patience: Duration,
     recorder: Recorder,
     calls: u64,
     resume: Option<Resume>,
@@ -52,6 +53,7 @@ impl FastClient {
             url: url.to_owned(),
             transport,
             pause: PAUSE,
+            patience: PATIENCE,
             recorder,
             calls: 0,
             resume: None,
@@ -59,9 +61,9 @@ impl FastClient {
         }
     }
 
-    /// The same, but it waits longer between two tries.
-    pub(crate) fn with_pause(self, pause: Duration) -> Self {
-        Self { pause, ..self }
+    /// The same, but it waits longer between two tries, and for an answer.
+    pub(crate) fn with_patience(self, pause: Duration, patience: Duration) -> Self {
+        Self { pause, patience, ..self }
     }
 
     /// Lives until the task is ended.
@@ -72,7 +74,7 @@ impl FastClient {
         loop {
             let options = Options {
                 resume: self.resume.clone(),
-                deadline: PATIENCE,
+                deadline: self.patience,
                 ..Options::over(self.transport)
             };
             match Client::connect(&self.url, options).await {

@@ -34,7 +34,8 @@ pub(crate) struct Seen {
     pub(crate) disconnects: u64,
     /// When it last lost its connection.
     pub(crate) left_at: Option<u64>,
-    pub(crate) has_fence: bool,
+    /// The number of the last fence it has got.
+    pub(crate) last_fence: Option<u64>,
     /// Questions that were not answered on this connection, the last one of each room.
     asked: BTreeMap<String, u64>,
 }
@@ -148,7 +149,10 @@ impl Record {
                 seen.asked.insert(room.clone(), *call);
             }
             What::Done { call } => seen.asked.retain(|_, asked| asked != call),
-            What::Receive { id, .. } => seen.has_fence |= id.starts_with(FENCE),
+            What::Receive { id, .. } => {
+                let number = id.strip_prefix(FENCE).and_then(|number| number.parse().ok());
+                seen.last_fence = seen.last_fence.max(number);
+            }
             _ => {}
         }
     }
