@@ -153,9 +153,13 @@ impl Dice {
         self.roll() % bound.max(1)
     }
 
-    /// A part of some things, chosen at random: one of `parts`, rounded up.
+    /// A part of some things, chosen at random: one of `parts`. What is left over is in it as often as not
+    /// to make it even over all parts, and all are in the last.
     pub(crate) fn part<T>(&mut self, mut of: Vec<T>, parts: usize) -> Vec<T> {
-        let count = of.len().div_ceil(parts.max(1));
+        let parts = parts.max(1);
+        let over = self.below(u64::try_from(parts).unwrap_or(u64::MAX));
+        let is_more = usize::try_from(over).is_ok_and(|over| over < of.len() % parts);
+        let count = of.len() / parts + usize::from(is_more);
         for at in 0..count {
             let left = u64::try_from(of.len() - at).unwrap_or(1);
             let other = at + usize::try_from(self.below(left)).unwrap_or(0);
@@ -193,6 +197,8 @@ mod tests {
             left.retain(|it| !went.contains(it));
         }
         assert!(left.is_empty());
+        let few: usize = (0..1_000).map(|seed| Dice(seed).part(vec![(); 3], 30).len()).sum();
+        assert!((50..150).contains(&few), "three of thirty, a thousand times: {few}");
         let first = Dice(7).part((0..1_000).collect(), 10);
         assert!(first.iter().any(|it| *it > 500), "not the oldest only: {first:?}");
     }
