@@ -63,7 +63,7 @@ pub use identity::{
     Claims, Explained, Identity, IdentityError, IdentitySettings, KeyError, LEEWAY,
     MAX_TOKEN_BYTES, Mint, Revoked, SecretText, TokenError, mint,
 };
-pub use jobs::{Job, JobStatus, JobUpdate, Jobs, JobsSettings, RedisUrl, Updated};
+pub use jobs::{Job, JobStatus, JobUpdate, Jobs, JobsSettings, RedisUrl, RedisUrlError, Updated};
 pub use keys::KeyDigest;
 pub use limits::{LimitsSettings, RateSetting};
 pub use origins::OriginCheck;

@@ -3,12 +3,14 @@
 //!
 //! Rising order: default, file, environment, flag.
 
+mod alias;
 mod auth;
 mod event_log;
 mod file;
 mod kind;
 mod load;
 mod problem;
+mod redis_url;
 mod replay;
 mod secret;
 mod services;
@@ -24,7 +26,7 @@ use serde::Deserialize;
 
 pub(crate) use self::auth::{Access, Auth};
 pub(crate) use self::event_log::{EventLog, LogCheck, LogDurability, LogKind, OnDamage};
-pub(crate) use self::load::{Given, Inputs};
+pub(crate) use self::load::{Effective, Given, Inputs};
 pub(crate) use self::problem::Problems;
 pub(crate) use self::replay::Replay;
 pub(crate) use self::secret::Secret;
@@ -115,9 +117,12 @@ table::settings! {
         /// How many threads serve connections; one per core when unset.
         shards: Option<u64> = Kind::Count { min: 1, max: 64 }, None,
             "a connection stays on one core";
-        /// How long open connections may take to end when the server is asked to stop.
+        /// How long open connections may take to end when the server is asked to stop, from when the last
+        /// client was told to leave.
         shutdown_grace: Span = Kind::Duration { min: millis(0), max: HOUR }, Some("10s"),
             "what is written is delivered, and a deploy does not wait longer than its patience";
+        + /// How clients are told to leave.
+        drain: Drain;
         + /// Pages of other origins.
         cors: Cors;
         + /// Compression of what is sent.
@@ -160,6 +165,24 @@ table::settings! {
         redis: Redis;
         + /// What rooms give to those who join.
         replay: Replay;
+    }
+}
+
+table::settings! {
+    /// How a server that is asked to stop takes leave of its clients. Afterwards open connections have
+    /// `shutdown_grace` to end.
+    struct Drain at "drain." {
+        /// How long it goes on as before, while `/health/ready` answers 503 `draining`. Behind a load
+        /// balancer, longer than that takes to notice.
+        notice: Span = Kind::Duration { min: millis(0), max: HOUR }, Some("0s"),
+            "a single server has nobody to tell";
+        /// How many clients are told to leave per second, in batches at uneven intervals; 0 tells all
+        /// at once.
+        clients_per_second: u64 = Kind::Count { min: 0, max: 1_000_000 }, Some("1000"),
+            "another server takes so many in without delay, and few are gone at once";
+        /// Within which time all have been told; where that rate is too low for it, it is raised.
+        within: Span = Kind::Duration { min: millis(0), max: HOUR }, Some("10s"),
+            "with the grace it stays below the half minute that supervisors wait";
     }
 }
 
@@ -467,6 +490,7 @@ pub(crate) enum LogFormat {
 pub(crate) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
     let parts = [
         Settings::TABLE,
+        Drain::TABLE,
         Cors::TABLE,
         Compression::TABLE,
         Outbox::TABLE,
