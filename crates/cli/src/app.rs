@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request};
+use axum::middleware::from_fn;
 use axum::response::IntoResponse;
 use axum::routing::any;
 use services::{Code, Refusal, Services};
@@ -12,6 +13,7 @@ use services::{Code, Refusal, Services};
 use crate::bundle::{self, ClientBundle};
 use crate::health::{self, Readiness};
 use crate::settings::Settings;
+use crate::traces;
 
 /// The path of the health check.
 pub(crate) const HEALTH_PATH: &str = "/health";
@@ -30,7 +32,7 @@ pub(crate) fn router(
     let of_ready = services.context().clone();
     let mut router = io
         .router()
-        .merge(services.router())
+        .merge(services.router().layer(from_fn(traces::request)))
         .route(HEALTH_PATH, any(async move |method: Method| health::alive(&method, &io_of_health)))
         .route(
             READY_PATH,
