@@ -113,6 +113,7 @@ pub(crate) fn service_settings(from: &Settings) -> anyhow::Result<services::Sett
         identity: identity(from)?,
         access: access(from)?,
         limits: limits(from),
+        hosts: from.http.hosts.clone(),
         origins: match from.cors.check_origin.as_str() {
             "always" => OriginCheck::Always,
             "never" => OriginCheck::Never,
@@ -205,8 +206,10 @@ fn limits(from: &Settings) -> LimitsSettings {
     LimitsSettings {
         events: rate(limits.events_per_second, limits.events_burst),
         user_events: rate(limits.user_events_per_second, limits.user_events_burst),
+        presence: rate(limits.presence_per_second, limits.presence_burst),
         user_bytes: rate(limits.user_bytes.0, limits.user_bytes_burst.0),
         refusals: limits.refusals,
+        room_events: rate(limits.room_events_per_second, limits.room_events_burst),
         api: rate(limits.api_per_second, limits.api_burst),
     }
 }

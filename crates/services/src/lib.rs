@@ -259,9 +259,11 @@ impl Services {
         asked.await
     }
 
-    /// Puts the check of origins before all routes of a server, those of the library too.
+    /// Puts the checks of origins and hosts before all routes of a server, those of the library too.
     pub fn guard(&self, router: Router) -> Router {
-        origins::guard(router, self.context.io(), self.context.settings().origins)
+        let settings = self.context.settings();
+        let router = origins::guard(router, self.context.io(), settings.origins);
+        origins::guard_hosts(router, self.context.io(), &settings.hosts)
     }
 
     /// The HTTP API: everything under `/v1`.

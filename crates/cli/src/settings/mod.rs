@@ -313,6 +313,13 @@ table::settings! {
         /// How many a user may send at once.
         user_events_burst: u64 = Kind::Count { min: 1, max: 1_000_000 }, Some("400"),
             "as four busy connections";
+        /// How many updates of presence (`presence:update`) per second a connection may send in the long
+        /// run, apart from its other events; 0 for any number.
+        presence_per_second: u64 = Kind::Count { min: 0, max: 1_000_000 }, Some("60"),
+            "as often as a screen shows something; of several the last is told";
+        /// How many it may send at once.
+        presence_burst: u64 = Kind::Count { min: 1, max: 1_000_000 }, Some("120"),
+            "those of two seconds, after a network that was stuck";
         /// How many bytes per second the events of a user may have; 0 for any number.
         user_bytes: Size = Kind::Size { min: Size(0), max: Size(GB) }, Some("1MiB"),
             "chat and cursors stay far below; files go elsewhere";
@@ -323,6 +330,12 @@ table::settings! {
         /// the rate of `limits.events_per_second`.
         refusals: u64 = Kind::Count { min: 1, max: 1_000_000 }, Some("100"),
             "who goes on after a hundred does not listen";
+        /// How many events per second clients may send to one room, all together; 0 for any number.
+        room_events_per_second: u64 = Kind::Count { min: 0, max: 1_000_000 }, Some("200"),
+            "each goes to all who are in it, and people read fewer";
+        /// How many at once.
+        room_events_burst: u64 = Kind::Count { min: 1, max: 1_000_000 }, Some("1000"),
+            "everybody in a large room says hello";
         /// How many requests per second may come with an API key; 0 for any number.
         api_per_second: u64 = Kind::Count { min: 0, max: 10_000_000 }, Some("5000"),
             "a backend that has gone wild leaves the clients their share";
@@ -379,6 +392,10 @@ table::settings! {
         /// The most headers of a request.
         max_headers: u64 = Kind::Count { min: 16, max: 10_000 }, Some("100"),
             "several times what browsers and proxies send";
+        /// The names in the header `Host` that are served, addresses besides; any when empty. With
+        /// `localhost`, no page that has its own name lead to this machine is answered.
+        hosts: Vec<String> = Kind::List { of: Item::Text, at_least: 0 }, Some(""),
+            "a proxy in front has the names, and does not always say them";
     }
 }
 

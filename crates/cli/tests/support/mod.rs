@@ -3,6 +3,8 @@
 #![cfg(test)]
 #![allow(dead_code)] // each test file uses its part
 
+pub(crate) mod script;
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
