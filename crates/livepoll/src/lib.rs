@@ -4,3 +4,8 @@
 //! [`domain`] has the rules, as plain values.
 
 pub mod domain;
+mod error;
+mod event;
+mod random;
+mod store;
+mod view;
