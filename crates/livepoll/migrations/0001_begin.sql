@@ -20,9 +20,10 @@ CREATE TABLE participants (
     display_name TEXT NOT NULL,
     joined_ms    BIGINT NOT NULL,
     last_seen_ms BIGINT NOT NULL,
-    connected    BIGINT NOT NULL
+    presence     BIGINT NOT NULL -- 0: never connected, 1: connected, 2: others were told it is away
 );
 CREATE INDEX participants_by_session ON participants (session_id, joined_ms, id);
+CREATE INDEX participants_by_sign ON participants (last_seen_ms) WHERE presence = 1;
 
 CREATE TABLE polls (
     id           TEXT PRIMARY KEY,

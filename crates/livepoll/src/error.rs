@@ -76,15 +76,8 @@ pub enum Refused {
         retry_after_ms: u64,
     },
     /// A request that is not of the form that is expected.
-    #[error("{message}")]
-    Request {
-        /// Which kind.
-        fault: RequestFault,
-        /// What happened and what was expected.
-        message: String,
-        /// The field, if one is to blame.
-        field: Option<String>,
-    },
+    #[error("{}", .0.message)]
+    Form(Box<services::Refusal>),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -94,17 +87,4 @@ pub enum Refused {
     /// A bug.
     #[error("a bug of the server")]
     Bug,
-}
-
-/// What is wrong with a request's form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequestFault {
-    /// Fields that are missing, superfluous, or of another type.
-    Invalid,
-    /// No JSON, or compressed.
-    MediaType,
-    /// Larger than it may be.
-    TooLarge,
-    /// It took too long to arrive.
-    Timeout,
 }

@@ -174,7 +174,7 @@ impl Event {
 
     pub(crate) fn vote_rejected(
         (session, poll, voter): (&SessionId, &PollId, &ParticipantId),
-        reason: Value,
+        reason: &Value,
         at: Millis,
     ) -> Result<Self, Refused> {
         let payload = json!({ "pollId": poll, "participantId": voter, "reason": reason });

@@ -23,10 +23,13 @@ pub const DESCRIPTION_PATH: &str = "/v1/openapi.json";
 ))]
 struct Description;
 
-/// All routes under `/v1`.
-pub(crate) fn router(services: &Services) -> Router {
+/// All routes under `/v1`, and the description of them and of others.
+pub(crate) fn router(services: &Services, others: Option<utoipa::openapi::OpenApi>) -> Router {
     let described: OpenApiRouter<Services> = OpenApiRouter::with_openapi(Description::openapi());
-    let (routes, description) = described.split_for_parts();
+    let (routes, mut description) = described.split_for_parts();
+    if let Some(others) = others {
+        description.merge(others);
+    }
     let (publish, history, sse) =
         (services.context.clone(), services.context.clone(), services.context.clone());
     routes

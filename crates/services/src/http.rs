@@ -94,6 +94,20 @@ where
     }
 }
 
+/// Reads a body of the right type as a value, for handlers outside of this crate.
+///
+/// # Errors
+///
+/// [`Code::UnsupportedMediaType`], [`Code::PayloadTooLarge`], [`Code::RequestTimeout`],
+/// [`Code::InvalidRequest`].
+pub async fn json_body<T: DeserializeOwned>(
+    context: &Context,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<T, Refusal> {
+    parse(&read(context, headers, body).await?)
+}
+
 /// Reads a body of the right type.
 ///
 /// # Errors

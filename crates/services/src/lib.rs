@@ -36,6 +36,7 @@ pub use api::DESCRIPTION_PATH;
 pub use caller::{Author, Caller, Guest, User};
 pub use code::Code;
 pub use context::Context;
+pub use http::json_body;
 pub use keys::KeyDigest;
 pub use publish::PATH as PUBLISH_PATH;
 pub use refusal::{ErrorAnswer, Refusal, RefusalAnswer, json_response};
@@ -101,6 +102,11 @@ impl Services {
 
     /// The HTTP API: everything under `/v1`.
     pub fn router(&self) -> Router {
-        api::router(self)
+        api::router(self, None)
+    }
+
+    /// The same, with routes of others in its description: those of what is built on the services.
+    pub fn router_describing(&self, others: utoipa::openapi::OpenApi) -> Router {
+        api::router(self, Some(others))
     }
 }

@@ -6,6 +6,7 @@
 mod event_log;
 mod file;
 mod kind;
+mod livepoll;
 mod load;
 mod problem;
 mod replay;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub(crate) use self::event_log::{EventLog, LogCheck, LogDurability, LogKind, OnDamage};
+pub(crate) use self::livepoll::Livepoll;
 pub(crate) use self::load::{Given, Inputs};
 pub(crate) use self::problem::Problems;
 pub(crate) use self::replay::Replay;
@@ -136,6 +138,8 @@ table::settings! {
         sse: Sse;
         + /// What rooms give to those who join.
         replay: Replay;
+        + /// Live polling.
+        livepoll: Livepoll;
     }
 }
 
@@ -383,6 +387,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
         Recovery::TABLE,
         Sse::TABLE,
         Replay::TABLE,
+        Livepoll::TABLE,
     ];
     parts.into_iter().flatten()
 }

@@ -279,7 +279,7 @@ pub(super) mod tests {
             let results = Results::of(&poll, 1, &counts, count as u64);
             let Outcome::WordCloud { words, .. } = results.outcome else { panic!() };
             prop_assert_eq!(words.len(), count.min(MAX_SHOWN_WORDS));
-            prop_assert!(words.iter().all(|word| word.votes as usize >= count - words.len()));
+            prop_assert!(words.iter().all(|word| word.votes >= (count - words.len()) as u64));
         }
     }
 }

@@ -19,10 +19,11 @@ mod worker;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
-pub(crate) use participants::Seen;
+pub(crate) use outbox::Pending;
+pub(crate) use participants::{ParticipantPage, Seen};
 pub(crate) use target::Target;
-pub use target::TargetError;
-pub(crate) use votes::{Cast, VoteRow};
+pub use target::{DatabaseUrl, DatabaseUrlError};
+pub(crate) use votes::Cast;
 pub(crate) use worker::Tx;
 
 use self::worker::{Job, Pool};

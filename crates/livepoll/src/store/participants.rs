@@ -20,7 +20,6 @@ pub(crate) const STALE_MS: Millis = 75_000;
 pub(crate) struct Seen {
     pub(crate) participant: ParticipantId,
     pub(crate) at: Millis,
-    pub(crate) connected: bool,
 }
 
 /// Some participants of a session, and how many there are.
@@ -43,15 +42,14 @@ impl Tx {
     async fn insert_participant(&mut self, it: &Participant) -> Result<(), Refused> {
         sqlx::query(
             "INSERT INTO participants \
-             (id, session_id, display_name, joined_ms, last_seen_ms, connected) \
-             VALUES ($1, $2, $3, $4, $5, $6)",
+             (id, session_id, display_name, joined_ms, last_seen_ms, presence) \
+             VALUES ($1, $2, $3, $4, $5, 0)",
         )
         .bind(it.id.as_str())
         .bind(it.session.as_str())
         .bind(&it.display_name)
         .bind(column(it.joined))
         .bind(column(it.last_seen))
-        .bind(i64::from(it.connected))
         .execute(&mut self.connection)
         .await?;
         Ok(())
@@ -66,14 +64,29 @@ impl Tx {
         Ok(row::participant(&row.ok_or(Refused::NoParticipant)?)?)
     }
 
-    async fn seen(&mut self, seen: &Seen) -> Result<(), Refused> {
-        sqlx::query("UPDATE participants SET last_seen_ms = $2, connected = $3 WHERE id = $1")
+    /// What was known of a participant's presence, with a lock on it.
+    async fn presence(&mut self, id: &ParticipantId) -> Result<i64, Refused> {
+        let sql = format!("SELECT presence FROM participants WHERE id = $1{}", self.exclusive());
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(id.as_str())
+            .fetch_optional(&mut self.connection)
+            .await?;
+        Ok(row.ok_or(Refused::NoParticipant)?.try_get(0)?)
+    }
+
+    async fn set_presence(&mut self, seen: &Seen, presence: i64) -> Result<(), Refused> {
+        sqlx::query("UPDATE participants SET last_seen_ms = $2, presence = $3 WHERE id = $1")
             .bind(seen.participant.as_str())
             .bind(column(seen.at))
-            .bind(i64::from(seen.connected))
+            .bind(presence)
             .execute(&mut self.connection)
             .await?;
         Ok(())
+    }
+
+    /// Whether a session has not ended: nobody waits for anybody in one that has.
+    async fn is_open(&mut self, session: &SessionId) -> Result<bool, Refused> {
+        Ok(self.session(session, "").await?.check_open().is_ok())
     }
 }
 
@@ -132,7 +145,7 @@ impl Database {
                     .await?;
                 let counts = sqlx::query(
                     "SELECT COUNT(*), \
-                     COUNT(CASE WHEN connected = 1 AND last_seen_ms > $2 THEN 1 END) \
+                     COUNT(CASE WHEN presence = 1 AND last_seen_ms > $2 THEN 1 END) \
                      FROM participants WHERE session_id = $1",
                 )
                 .bind(session.as_str())
@@ -152,12 +165,17 @@ impl Database {
         .await
     }
 
-    /// Writes down signs of life.
-    pub(crate) async fn seen(&self, signs: Vec<Seen>) -> Result<(), Refused> {
+    /// Somebody connected; the others hear of it if they were told that it is away.
+    pub(crate) async fn arrived(&self, seen: Seen) -> Result<(), Refused> {
         self.write(move |tx| {
             async move {
-                for seen in &signs {
-                    tx.seen(seen).await?;
+                let before = tx.presence(&seen.participant).await?;
+                tx.set_presence(&seen, row::CONNECTED).await?;
+                let participant = tx.participant(&seen.participant).await?;
+                if before == row::AWAY && tx.is_open(&participant.session).await? {
+                    let count = tx.count_participants(&participant.session).await?;
+                    let event = Event::participant_joined(&participant, count, true, seen.at)?;
+                    tx.tell(&event).await?;
                 }
                 Ok(())
             }
@@ -166,23 +184,57 @@ impl Database {
         .await
     }
 
-    /// Writes down that a participant went away or came back, and tells the others. Not told of a
-    /// session that is over: nobody waits for anybody there.
-    pub(crate) async fn moved(&self, seen: Seen) -> Result<(), Refused> {
+    /// Somebody has been away for long enough for the others to hear of it.
+    pub(crate) async fn went(&self, seen: Seen) -> Result<(), Refused> {
         self.write(move |tx| {
             async move {
-                tx.seen(&seen).await?;
-                let participant = tx.participant(&seen.participant).await?;
-                if tx.session(&participant.session, "").await?.check_open().is_err() {
+                if tx.presence(&seen.participant).await? != row::CONNECTED {
                     return Ok(());
                 }
-                let event = if seen.connected {
-                    let count = tx.count_participants(&participant.session).await?;
-                    Event::participant_joined(&participant, count, true, seen.at)?
-                } else {
-                    Event::participant_disconnected(&participant, seen.at)?
-                };
-                tx.tell(&event).await
+                tx.set_presence(&seen, row::AWAY).await?;
+                let participant = tx.participant(&seen.participant).await?;
+                if tx.is_open(&participant.session).await? {
+                    let event = Event::participant_disconnected(&participant, seen.at)?;
+                    tx.tell(&event).await?;
+                }
+                Ok(())
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    /// Writes down that some who are connected still are.
+    pub(crate) async fn here(&self, signs: Vec<Seen>) -> Result<(), Refused> {
+        self.write(move |tx| {
+            async move {
+                for seen in &signs {
+                    tx.set_presence(seen, row::CONNECTED).await?;
+                }
+                Ok(())
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    /// Some who count as connected without a sign for too long, each with its last one: the node that
+    /// they were connected to has ended.
+    pub(crate) async fn silent(&self, now: Millis) -> Result<Vec<Seen>, Refused> {
+        self.read(move |tx| {
+            async move {
+                let rows = sqlx::query(
+                    "SELECT id, last_seen_ms FROM participants \
+                     WHERE presence = 1 AND last_seen_ms <= $1 ORDER BY last_seen_ms LIMIT 500",
+                )
+                .bind(column(now.saturating_sub(STALE_MS)))
+                .fetch_all(&mut tx.connection)
+                .await?;
+                let signs = rows.iter().map(|row| {
+                    let participant = row::participant_id(row, 0)?;
+                    Ok(Seen { participant, at: number(row.try_get(1)?) })
+                });
+                signs.collect()
             }
             .boxed()
         })

@@ -9,12 +9,17 @@ use crate::domain::{
     SessionId, SessionState,
 };
 
+/// What `participants.presence` says of somebody who is connected, and of somebody of whom the others
+/// know that it is away.
+pub(super) const CONNECTED: i64 = 1;
+pub(super) const AWAY: i64 = 2;
+
 /// The columns of a session, in the order in which [`session`] reads them.
 pub(super) const SESSION: &str = "id, code, title, state, created_ms, started_ms, ended_ms";
 
 /// The columns of a participant, in the order in which [`participant`] reads them.
 pub(super) const PARTICIPANT: &str =
-    "id, session_id, display_name, joined_ms, last_seen_ms, connected";
+    "id, session_id, display_name, joined_ms, last_seen_ms, presence";
 
 /// The columns of a poll, in the order in which [`poll`] reads them.
 pub(super) const POLL: &str = "id, session_id, place, question, kind, first, second, options, \
@@ -69,7 +74,7 @@ pub(super) fn participant(row: &AnyRow) -> sqlx::Result<Participant> {
         display_name: row.try_get(2)?,
         joined: number(row.try_get(3)?),
         last_seen: number(row.try_get(4)?),
-        connected: row.try_get::<i64, _>(5)? != 0,
+        connected: row.try_get::<i64, _>(5)? == CONNECTED,
     })
 }
 

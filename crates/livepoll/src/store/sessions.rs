@@ -4,7 +4,7 @@ use futures_util::FutureExt;
 use sqlx::AssertSqlSafe;
 
 use super::{Database, Tx, column, row};
-use crate::domain::{Code, Millis, PollId, Session, SessionError, SessionId};
+use crate::domain::{Code, Millis, PollId, Session, SessionId};
 use crate::error::Refused;
 use crate::event::Event;
 
@@ -180,12 +180,5 @@ impl Database {
             .boxed()
         })
         .await
-    }
-}
-
-impl Refused {
-    /// Whether this is about a session that is over.
-    pub(crate) const fn is_ended(&self) -> bool {
-        matches!(self, Refused::Session(SessionError::Ended))
     }
 }

@@ -15,54 +15,58 @@ const FILE_NAME: &str = "livepoll.db";
 const IN_A_PATH: &AsciiSet =
     &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'<').add(b'>').add(b'?').add(b'`');
 
-/// A database.
+/// The URL of a PostgreSQL database. It may have a password, and is not shown.
 #[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+/// Why a text is no [`DatabaseUrl`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DatabaseUrlError {
+    /// Of another kind of database, or nothing of the kind.
+    #[error("does not begin with `postgres://`")]
+    Scheme,
+    /// Not a URL.
+    #[error("is no URL of the form postgres://user:password@host/database")]
+    Form,
+}
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DatabaseUrl")
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = DatabaseUrlError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if !(text.starts_with("postgres://") || text.starts_with("postgresql://")) {
+            return Err(DatabaseUrlError::Scheme);
+        }
+        AnyConnectOptions::from_str(text).map_err(|_| DatabaseUrlError::Form)?;
+        Ok(DatabaseUrl(text.to_owned()))
+    }
+}
+
+/// A database.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
     /// SQLite without a file: gone with the process.
     Memory,
     /// SQLite.
     File(PathBuf),
-    /// PostgreSQL, by its URL.
-    Postgres(String),
-}
-
-/// Why a text does not name a database.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TargetError {
-    /// Neither of the two.
-    #[error("expected `sqlite` or a URL that begins with `postgres://`")]
-    Unknown,
-    /// Not a URL.
-    #[error("this is no URL of a PostgreSQL database; expected postgres://user@host/database")]
-    Url,
-}
-
-impl std::fmt::Debug for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Target::Memory => f.write_str("Memory"),
-            Target::File(path) => write!(f, "File({})", path.display()),
-            // The URL has a password.
-            Target::Postgres(_) => f.write_str("Postgres"),
-        }
-    }
+    /// PostgreSQL.
+    Postgres(DatabaseUrl),
 }
 
 impl Target {
-    /// The database that was set: `sqlite`, in the data directory if there is one, or a URL.
-    ///
-    /// # Errors
-    ///
-    /// [`TargetError`].
-    pub(crate) fn of(set: &str, data: Option<&Path>) -> Result<Self, TargetError> {
-        if set == "sqlite" {
-            return Ok(data.map_or(Target::Memory, |data| Target::File(data.join(FILE_NAME))));
+    /// The one that was set, or a file in the data directory if there is one.
+    pub(crate) fn of(set: Option<DatabaseUrl>, data: Option<&Path>) -> Self {
+        match (set, data) {
+            (Some(url), _) => Target::Postgres(url),
+            (None, Some(data)) => Target::File(data.join(FILE_NAME)),
+            (None, None) => Target::Memory,
         }
-        if !(set.starts_with("postgres://") || set.starts_with("postgresql://")) {
-            return Err(TargetError::Unknown);
-        }
-        AnyConnectOptions::from_str(set).map_err(|_| TargetError::Url)?;
-        Ok(Target::Postgres(set.to_owned()))
     }
 
     pub(super) const fn dialect(&self) -> Dialect {
@@ -81,7 +85,28 @@ impl Target {
                 let path = utf8_percent_encode(&path, IN_A_PATH);
                 AnyConnectOptions::from_str(&format!("sqlite://{path}?mode=rwc"))
             }
-            Target::Postgres(url) => AnyConnectOptions::from_str(url),
+            Target::Postgres(DatabaseUrl(url)) => AnyConnectOptions::from_str(url),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_a_postgresql_database_and_is_not_shown() {
+        for (text, expected) in [
+            ("postgres://me:secret@db.example/polls", Ok(())),
+            ("postgresql://db.example/polls?sslmode=require", Ok(())),
+            ("postgres://[", Err(DatabaseUrlError::Form)),
+            ("mysql://db.example", Err(DatabaseUrlError::Scheme)),
+            ("sqlite::memory:", Err(DatabaseUrlError::Scheme)),
+            ("", Err(DatabaseUrlError::Scheme)),
+        ] {
+            let url = text.parse::<DatabaseUrl>();
+            assert_eq!(url.as_ref().map(drop).map_err(|error| *error), expected, "{text}");
+            assert!(!format!("{url:?}").contains("secret"), "{text}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use futures_util::FutureExt;
 use sqlx::Row;
 
-use super::{Database, Tx, column, number, row};
+use super::{Database, Tx, column, number};
 use crate::domain::{
     Ballot, Kind, MAX_SHOWN_WORDS, Millis, ParticipantId, Poll, PollId, Results, SessionId,
 };
@@ -18,15 +18,6 @@ pub(crate) struct Cast {
     pub(crate) voter: ParticipantId,
     pub(crate) ballot: Ballot,
     pub(crate) now: Millis,
-}
-
-/// A vote as it is exported.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct VoteRow {
-    pub(crate) participant: ParticipantId,
-    pub(crate) display_name: String,
-    pub(crate) voted: Millis,
-    pub(crate) item: String,
 }
 
 impl Tx {
@@ -148,44 +139,6 @@ impl Database {
                 .fetch_all(&mut tx.connection)
                 .await?;
                 Ok(rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?)
-            }
-            .boxed()
-        })
-        .await
-    }
-
-    /// All that was chosen in a poll, behind a vote and an item of it, page by page.
-    pub(crate) async fn vote_rows(
-        &self,
-        poll: PollId,
-        after: (String, String),
-        limit: u32,
-    ) -> Result<Vec<VoteRow>, Refused> {
-        self.read(move |tx| {
-            async move {
-                let rows = sqlx::query(
-                    "SELECT c.participant_id, p.display_name, v.voted_ms, c.item \
-                     FROM choices c \
-                     JOIN votes v ON v.poll_id = c.poll_id AND v.participant_id = c.participant_id \
-                     JOIN participants p ON p.id = c.participant_id \
-                     WHERE c.poll_id = $1 AND (c.item, c.participant_id) > ($2, $3) \
-                     ORDER BY c.item, c.participant_id LIMIT $4",
-                )
-                .bind(poll.as_str())
-                .bind(after.0)
-                .bind(after.1)
-                .bind(i64::from(limit))
-                .fetch_all(&mut tx.connection)
-                .await?;
-                let rows = rows.iter().map(|row| {
-                    Ok(VoteRow {
-                        participant: row::participant_id(row, 0)?,
-                        display_name: row.try_get(1)?,
-                        voted: number(row.try_get(2)?),
-                        item: row.try_get(3)?,
-                    })
-                });
-                rows.collect()
             }
             .boxed()
         })
