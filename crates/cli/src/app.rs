@@ -7,17 +7,21 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use eventlog::{EventLog, Health};
+use eventlog::EventLog;
 use fanfare::Io;
 use serde_json::json;
 use services::{Code, Context, Refusal, Services, json_response};
 
 use crate::bundle::{self, ClientBundle};
 use crate::event_log;
+use crate::health::{self, Readiness};
 use crate::settings::Settings;
 
 /// The path of the health check.
 const HEALTH_PATH: &str = "/health";
+
+/// The path of the look at everything the server needs.
+const READY_PATH: &str = "/health/ready";
 
 /// The path of the server's figures.
 const STATS_PATH: &str = "/v1/stats";
@@ -27,20 +31,23 @@ pub(crate) fn router(
     services: &Services,
     settings: &Settings,
     log: Option<Arc<dyn EventLog>>,
+    readiness: Arc<Readiness>,
 ) -> Router {
     let io = services.context().io();
     let context = services.context().clone();
     let (io_of_health, io_of_stats) = (io.clone(), io.clone());
-    let log_of_health = log.clone();
+    let of_ready = context.clone();
     let mut router = io
         .router()
         .merge(services.router())
+        .route(HEALTH_PATH, any(async move |method: Method| health::alive(&method, &io_of_health)))
         .route(
-            HEALTH_PATH,
-            any(async move |method| {
-                let records =
-                    log_of_health.as_ref().is_none_or(|log| log.health() == Health::Ready);
-                health(&method, io_of_health.is_closing(), records)
+            READY_PATH,
+            any(async move |method: Method, headers: HeaderMap| {
+                if method != Method::GET && method != Method::HEAD {
+                    return Refusal::method("GET, HEAD").into_response();
+                }
+                health::ready(&readiness, of_ready.check_key(&headers).is_ok()).await
             }),
         )
         .route(
@@ -53,7 +60,7 @@ pub(crate) fn router(
     if settings.serve_client {
         router = with_bundle(router, &settings.path);
     }
-    router.fallback(not_found)
+    services.guard(router.fallback(not_found))
 }
 
 /// Adds a route for each file of the client bundle: they are more specific than the endpoint's.
@@ -67,21 +74,6 @@ fn with_bundle(mut router: Router, path: &str) -> Router {
         router = router.route(&format!("{}/{name}", path.trim_end_matches('/')), any(answer));
     }
     router
-}
-
-/// `ok`, `degraded` while the event log takes nothing, or `draining` while the server stops: only
-/// then a load balancer sends nobody here any more.
-fn health(method: &Method, draining: bool, records: bool) -> Response {
-    if method != Method::GET && method != Method::HEAD {
-        return Refusal::method("GET, HEAD").into_response();
-    }
-    if draining {
-        json_response(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "draining" }))
-    } else if records {
-        json_response(StatusCode::OK, &json!({ "status": "ok" }))
-    } else {
-        json_response(StatusCode::OK, &json!({ "status": "degraded", "event_log": "refusing" }))
-    }
 }
 
 /// The answer to who may not see figures: they tell an attacker what works.
@@ -103,23 +95,4 @@ fn stats(io: &Io, log: Option<&dyn EventLog>) -> Response {
 
 async fn not_found() -> Refusal {
     Refusal::new(Code::NotFound, "There is nothing at this path.")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_that_stops_says_that_it_is_draining() {
-        for (method, draining, records, expected) in [
-            (Method::GET, false, true, StatusCode::OK),
-            (Method::HEAD, false, true, StatusCode::OK),
-            (Method::GET, false, false, StatusCode::OK),
-            (Method::GET, true, true, StatusCode::SERVICE_UNAVAILABLE),
-            (Method::POST, false, true, StatusCode::METHOD_NOT_ALLOWED),
-        ] {
-            let status = health(&method, draining, records).status();
-            assert_eq!(status, expected, "{method} {draining} {records}");
-        }
-    }
 }

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::log_command::{Action, Selection};
-use crate::settings::{self, Given, Inputs, Setting};
+use crate::settings::{self, Given, Inputs, Setting, Span};
+use crate::token_command::{self, Wanted};
 
 /// What the program is asked to do.
 #[derive(Debug)]
@@ -30,6 +32,13 @@ pub(crate) enum Job {
         /// What to do with it.
         action: Action,
     },
+    /// Make or explain a token.
+    Token {
+        /// The settings with the keys.
+        inputs: Inputs,
+        /// What to do.
+        action: token_command::Action,
+    },
 }
 
 /// Reads the command line and the environment.
@@ -45,6 +54,7 @@ pub(crate) fn job() -> Result<Job, clap::Error> {
             Job::Config { inputs: inputs(matches), json: matches.get_flag("json") }
         }
         Some(("log", matches)) => log_job(matches),
+        Some(("token", matches)) => token_job(matches),
         Some((_, matches)) => Job::Serve(inputs(matches)),
         None => Job::Serve(inputs(&matches)),
     })
@@ -69,7 +79,7 @@ fn command() -> Command {
         .about("A real-time server for unmodified socket.io clients")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommands([serve, config, log()])
+        .subcommands([serve, config, log(), token()])
 }
 
 /// The settings that say where the log is; the others need not be given to look at it.
@@ -114,6 +124,71 @@ fn log() -> Command {
             .arg(json()),
             export,
         ])
+}
+
+fn token() -> Command {
+    let action = |name: &'static str, about: &'static str| {
+        let settings = settings::all().filter(|setting| setting.key.starts_with("auth."));
+        Command::new(name).about(about).arg(config_file()).args(settings.map(flag))
+    };
+    let mint = action("mint", "Print a token that holds here, for trying things out")
+        .arg(value("subject", "ID", "Whose it is").required(true))
+        .arg(
+            value("lifetime", "DURATION", "How long it holds")
+                .default_value("1h")
+                .value_parser(|text: &str| text.parse::<Span>().map_err(|why| why.to_string())),
+        )
+        .arg(value("name", "NAME", "The name to show"))
+        .arg(
+            value("room", "PATTERN[=RIGHT,…]", "Rooms and what is allowed there: join, publish, history, presence; all if not said. May be given several times")
+                .action(ArgAction::Append),
+        )
+        .arg(switch("moderator", "May edit and delete what others wrote"))
+        .arg(
+            value("claim", "NAME=VALUE", "A further claim; the value is JSON or a text. May be given several times")
+                .action(ArgAction::Append),
+        );
+    let explain =
+        action("explain", "Say what a token says and whether it holds here (exit code 1 if not)")
+            .arg(
+                Arg::new("token")
+                    .value_name("TOKEN")
+                    .help("The token; read from the standard input if not given"),
+            )
+            .arg(switch("json", "Print JSON"));
+    Command::new("token")
+        .about("Make tokens for trying things out, and explain given ones")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommands([mint, explain])
+}
+
+fn token_job(matches: &ArgMatches) -> Job {
+    let text = |matches: &ArgMatches, name: &str| matches.get_one::<String>(name).cloned();
+    let texts = |matches: &ArgMatches, name: &str| {
+        matches.get_many::<String>(name).into_iter().flatten().cloned().collect()
+    };
+    match matches.subcommand() {
+        Some(("mint", matches)) => {
+            let lifetime = matches.get_one::<Span>("lifetime");
+            let wanted = Wanted {
+                subject: text(matches, "subject").unwrap_or_default(),
+                lifetime: lifetime.map_or(Duration::ZERO, |span| span.0),
+                name: text(matches, "name"),
+                rooms: texts(matches, "room"),
+                moderator: matches.get_flag("moderator"),
+                claims: texts(matches, "claim"),
+            };
+            Job::Token { inputs: inputs(matches), action: token_command::Action::Mint(wanted) }
+        }
+        other => {
+            let matches = other.map_or(matches, |(_, matches)| matches);
+            let json = matches.try_get_one("json").ok().flatten().copied().unwrap_or(false);
+            let token = matches.try_get_one::<String>("token").ok().flatten().cloned();
+            let action = token_command::Action::Explain { token, json };
+            Job::Token { inputs: inputs(matches), action }
+        }
+    }
 }
 
 fn value(name: &'static str, placeholder: &'static str, help: &'static str) -> Arg {

@@ -11,6 +11,12 @@ use fanfare::{
 };
 use socketio::Limits as PacketLimits;
 
+use services::{
+    AccessSettings, ChatSettings, Claims, Endpoint, IdentitySettings, JobsSettings, LimitsSettings,
+    OriginCheck, PresenceSettings, RateSetting, RedisUrl, RoomsSettings, SecretText,
+    SessionsSettings, SigningKey, WebhookEvent, WebhooksSettings,
+};
+
 use crate::settings::{Parser, Settings, Size, Transport};
 
 /// The settings of the real-time part.
@@ -74,6 +80,8 @@ pub(crate) fn server_settings(from: &Settings) -> ServerSettings {
         max_connections: count(limits.connections),
         max_connections_per_address: count(limits.connections_per_ip),
         limit_loopback: limits.count_loopback,
+        // Checked with the settings.
+        trusted_proxies: limits.trusted_proxies.iter().filter_map(|it| it.parse().ok()).collect(),
         max_connections_per_second: small(limits.connections_per_second),
         max_sessions_per_address_per_second: small(limits.sessions_per_ip_per_second),
         session_burst_per_address: small(limits.sessions_per_ip_burst),
@@ -97,10 +105,123 @@ pub(crate) fn service_settings(from: &Settings) -> anyhow::Result<services::Sett
     let replays = from.replay.rooms.iter().map(|text| text.parse());
     Ok(services::Settings {
         namespaces: from.namespaces.clone(),
+        identity: identity(from)?,
+        access: access(from)?,
+        limits: limits(from),
+        origins: match from.cors.check_origin.as_str() {
+            "always" => OriginCheck::Always,
+            "never" => OriginCheck::Never,
+            _ => OriginCheck::Cookies,
+        },
+        rooms: rooms(from)?,
+        chat: ChatSettings {
+            max_content_bytes: bytes(from.chat.content),
+            max_metadata_bytes: bytes(from.chat.metadata),
+            members_only: from.chat.members_only,
+            kept_per_room: small(from.chat.kept_per_room),
+            typing_lasts: from.chat.typing_lasts.0,
+        },
+        sessions: SessionsSettings {
+            required: from.sessions.required,
+            heartbeat: from.sessions.heartbeat.0,
+            on_seen: None,
+        },
+        jobs: JobsSettings {
+            unknown_allowed: from.jobs.unknown_allowed,
+            kept: from.jobs.kept.0,
+            max_jobs: from.jobs.max,
+            redis: from.redis.url.as_ref().map(|url| RedisUrl::new(url.expose())),
+        },
+        webhooks: WebhooksSettings {
+            url: endpoint(from.webhooks.url.as_deref()).context("webhooks.url")?,
+            signing_key: from.webhooks.secret.as_ref().map(|it| SigningKey::new(it.expose())),
+            events: WebhookEvent::ALL
+                .into_iter()
+                .filter(|event| from.webhooks.events.iter().any(|name| name == event.as_str()))
+                .collect(),
+            max_waiting: from.webhooks.waiting,
+        },
+        presence: PresenceSettings {
+            grace: from.presence.grace.0,
+            updates_per_second: small(from.presence.updates_per_second),
+            crowd: count(from.presence.crowd),
+            max_state_bytes: bytes(from.presence.state),
+        },
         replays: replays.collect::<Result<_, _>>().context("replay.rooms")?,
         max_body_bytes: bytes(from.max_payload),
         body_deadline: from.http.body_timeout.0,
     })
+}
+
+/// The settings of identity.
+///
+/// # Errors
+///
+/// A key that cannot be read.
+pub(crate) fn identity(from: &Settings) -> anyhow::Result<IdentitySettings> {
+    let auth = &from.auth;
+    let public_key = auth.jwt_public_key.as_ref().map(|path| {
+        std::fs::read_to_string(path)
+            .with_context(|| format!("auth.jwt_public_key: {} cannot be read", path.display()))
+    });
+    Ok(IdentitySettings {
+        jwt_secret: auth.jwt_secret.as_ref().map(|it| SecretText(it.expose().to_owned())),
+        jwt_public_key: public_key.transpose()?,
+        jwks: endpoint(auth.jwks_url.as_deref()).context("auth.jwks_url")?,
+        claims: Claims {
+            issuers: auth.issuers.clone(),
+            audiences: auth.audiences.clone(),
+            expiry_required: auth.expiry_required,
+        },
+        session_url: endpoint(auth.session_url.as_deref()).context("auth.session_url")?,
+        session_holds: auth.session_holds.0,
+        signing_key: signing_key(from),
+        guests: auth.guests,
+        query_token: auth.query_token,
+        notice: auth.notice.0,
+    })
+}
+
+fn access(from: &Settings) -> anyhow::Result<AccessSettings> {
+    let private = from.access.private.iter().map(|text| text.parse());
+    Ok(AccessSettings {
+        decide: None,
+        url: endpoint(from.access.url.as_deref()).context("access.url")?,
+        signing_key: signing_key(from),
+        holds: from.access.holds.0,
+        private: private.collect::<Result<_, _>>().context("access.private")?,
+        open: from.access.open,
+    })
+}
+
+fn limits(from: &Settings) -> LimitsSettings {
+    let limits = &from.limits;
+    let rate = |per_second, burst| RateSetting { per_second, burst };
+    LimitsSettings {
+        events: rate(limits.events_per_second, limits.events_burst),
+        user_events: rate(limits.user_events_per_second, limits.user_events_burst),
+        user_bytes: rate(limits.user_bytes.0, limits.user_bytes_burst.0),
+        refusals: limits.refusals,
+        api: rate(limits.api_per_second, limits.api_burst),
+    }
+}
+
+fn rooms(from: &Settings) -> anyhow::Result<RoomsSettings> {
+    let announced = from.rooms.announced.iter().map(|text| text.parse());
+    Ok(RoomsSettings {
+        must_exist: from.rooms.must_exist,
+        clients_create: from.rooms.clients_create,
+        announced: announced.collect::<Result<_, _>>().context("rooms.announced")?,
+        announced_up_to: count(from.rooms.announced_up_to),
+    })
+}
+
+fn signing_key(from: &Settings) -> Option<SigningKey> {
+    from.auth.signing_secret.as_ref().map(|secret| SigningKey::new(secret.expose()))
+}
+
+fn endpoint(text: Option<&str>) -> Result<Option<Endpoint>, services::EndpointError> {
+    text.map(str::parse).transpose()
 }
 
 fn engine(from: &Settings) -> anyhow::Result<engineio::Settings> {

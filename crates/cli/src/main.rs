@@ -6,12 +6,15 @@ mod banner;
 mod bundle;
 mod event_log;
 mod flags;
+mod health;
 mod library;
 mod log_command;
 mod logs;
+mod metrics;
 mod serve;
 mod settings;
 mod stop;
+mod token_command;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -50,6 +53,7 @@ fn run(job: Job) -> anyhow::Result<ExitCode> {
         Job::ConfigDocs => print(&settings::as_markdown())?,
         Job::Config { inputs, json } => config(inputs, json)?,
         Job::Log { inputs, action } => return log_command::run(inputs, &action),
+        Job::Token { inputs, action } => return token_command::run(inputs, action),
         Job::Serve(inputs) => {
             let effective = inputs.load()?;
             logs::start(&effective.settings.log);

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
 use fanfare::server::{BindError, Bound};
@@ -10,6 +11,8 @@ use services::Services;
 
 use crate::api_key::{self, ApiKey};
 use crate::banner::Started;
+use crate::health::Readiness;
+use crate::metrics::{self, Figures};
 use crate::settings::{LogKind, Settings};
 use crate::stop::StopSignals;
 use crate::{app, bundle, event_log, library};
@@ -38,7 +41,19 @@ async fn serve(settings: &Settings, data: &Path) -> anyhow::Result<()> {
     let io = Io::new(library::settings(settings, log.clone())?)?;
     let kept = (settings.event_log.kind == LogKind::Disk).then_some(data);
     let services = Services::begin(&io, library::service_settings(settings)?, key.digest(), kept)?;
-    let router = app::router(&services, settings, log);
+    let readiness = Arc::new(Readiness {
+        services: services.clone(),
+        log: log.clone(),
+        max_connections: settings.limits.connections,
+        redis: settings.redis.url.is_some(),
+    });
+    let metrics = match settings.metrics.enabled {
+        true => metrics::bind(settings.metrics.listen).await?,
+        false => None,
+    };
+    let figures =
+        Figures { services: services.clone(), log: log.clone(), readiness: readiness.clone() };
+    let router = app::router(&services, settings, log, readiness);
     let server = Server::new(io, router).settings(library::server_settings(settings));
     let bound = bind(&server, settings)?;
     key.keep()?;
@@ -54,6 +69,14 @@ async fn serve(settings: &Settings, data: &Path) -> anyhow::Result<()> {
             key: &key,
         },
     )?;
+    if let Some(metrics) = metrics {
+        tracing::info!(address = %metrics.local_addr()?, "metrics");
+        tokio::spawn(async move {
+            if let Err(error) = metrics::serve(metrics, figures).await {
+                tracing::error!(%error, "the metrics are no longer served");
+            }
+        });
+    }
     until_stopped(bound, settings, &mut signals).await
 }
 

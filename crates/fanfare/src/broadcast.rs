@@ -14,6 +14,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -38,6 +39,8 @@ pub struct Broadcast {
     rooms: SmallVec<[Room; 1]>,
     except: SmallVec<[Room; 1]>,
     flags: Flags,
+    /// Whether it is recorded, where its rooms are.
+    kept: bool,
     wish: Wish,
     deadline: Duration,
     error: Option<BadTarget>,
@@ -56,6 +59,7 @@ impl Broadcast {
             rooms: SmallVec::new(),
             except: SmallVec::new(),
             flags: Flags::default(),
+            kept: true,
             wish: Wish::default(),
             deadline: DEFAULT_ACK_DEADLINE,
             error: None,
@@ -90,6 +94,13 @@ impl Broadcast {
     /// Drops the event for sockets that cannot take it at once, instead of keeping it for them.
     pub fn volatile(mut self) -> Self {
         self.flags.volatile = true;
+        self
+    }
+
+    /// Does not record the event: it is sent to who is connected, and nobody gets it later. For what is
+    /// true only now, such as who is there. Unlike a volatile event it waits for slow clients.
+    pub fn unrecorded(mut self) -> Self {
+        self.kept = false;
         self
     }
 
@@ -135,6 +146,7 @@ impl Broadcast {
         let target = self.target()?;
         let args = args.into_args()?;
         let broadcast = Broadcasting::event(&self.namespace, target, event, args, self.flags)?;
+        let broadcast = Broadcasting { kept: self.kept, ..broadcast };
         self.namespace.io().publish(broadcast, None)
     }
 
@@ -149,6 +161,7 @@ impl Broadcast {
         let target = self.target()?;
         let args = args.into_args()?;
         let broadcast = Broadcasting::event(&self.namespace, target, event, args, self.flags)?;
+        let broadcast = Broadcasting { kept: self.kept, ..broadcast };
         let io = self.namespace.io();
         if broadcast.is_recorded(io) {
             let told = io.record(broadcast, self.wish)?;
@@ -257,6 +270,29 @@ impl Broadcast {
     ) -> Result<impl Future<Output = ()> + Send + use<>, EmitError> {
         self.on_each_shard(move |shard, core, target| {
             shard.disconnect_targets(core, target, close);
+        })
+    }
+
+    /// Disconnects those of the sockets that are meant whose clients have sent no event for a time; see
+    /// [`Socket::inactive_for`](crate::Socket::inactive_for). How many they were.
+    ///
+    /// # Errors
+    ///
+    /// When a room's name is not valid.
+    pub fn disconnect_inactive(
+        self,
+        time: Duration,
+        close: bool,
+    ) -> Result<impl Future<Output = usize> + Send + use<>, EmitError> {
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = count.clone();
+        let done = self.on_each_shard(move |shard, core, target| {
+            let some = shard.disconnect_inactive(core, target, time, close);
+            counted.fetch_add(some, Ordering::Relaxed);
+        })?;
+        Ok(async move {
+            done.await;
+            count.load(Ordering::Relaxed)
         })
     }
 

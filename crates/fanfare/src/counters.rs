@@ -3,12 +3,21 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Figures since the start of a server. All only grow, but for those that say "now".
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Sessions opened.
     pub(crate) sessions_opened: AtomicU64,
+    /// Of those, the ones that began with a WebSocket.
+    pub(crate) opened_as_websocket: AtomicU64,
+    /// Sessions that went over from polling to a WebSocket.
+    pub(crate) upgraded: AtomicU64,
+    /// Sessions closed that had a WebSocket.
+    pub(crate) closed_as_websocket: AtomicU64,
+    /// How long events took from being published to being written.
+    pub(crate) latency: Latency,
     /// Sessions closed.
     pub(crate) sessions_closed: AtomicU64,
     /// Sockets connected to a namespace.
@@ -57,6 +66,45 @@ pub struct Counters {
     causes: Mutex<BTreeMap<&'static str, u64>>,
 }
 
+/// The upper ends of the classes of latencies, in seconds; beyond the last there is one more.
+pub const LATENCY_BOUNDS: [f64; 14] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// How long something took, in classes.
+#[derive(Debug, Default)]
+pub(crate) struct Latency {
+    classes: [AtomicU64; LATENCY_BOUNDS.len() + 1],
+    nanos: AtomicU64,
+}
+
+impl Latency {
+    pub(crate) fn observe(&self, time: Duration) {
+        let seconds = time.as_secs_f64();
+        let class = LATENCY_BOUNDS.iter().position(|bound| seconds <= *bound);
+        if let Some(class) = self.classes.get(class.unwrap_or(LATENCY_BOUNDS.len())) {
+            class.fetch_add(1, Ordering::Relaxed);
+        }
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    fn counts(&self) -> LatencyCounts {
+        let classes = self.classes.each_ref().map(|class| class.load(Ordering::Relaxed));
+        let nanos = self.nanos.load(Ordering::Relaxed);
+        LatencyCounts { classes, seconds: Duration::from_nanos(nanos).as_secs_f64() }
+    }
+}
+
+/// Latencies in classes: how many were at most each of [`LATENCY_BOUNDS`], and above the one before.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+#[non_exhaustive]
+pub struct LatencyCounts {
+    /// How many there were of each class; the last is beyond all bounds.
+    pub classes: [u64; LATENCY_BOUNDS.len() + 1],
+    /// Their sum.
+    pub seconds: f64,
+}
+
 /// The counters at one moment.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 #[non_exhaustive]
@@ -67,6 +115,14 @@ pub struct Counts {
     pub sockets: u64,
     /// Sessions opened so far.
     pub sessions_opened: u64,
+    /// Sessions open now that have a WebSocket; the others poll.
+    pub websockets: u64,
+    /// Sessions opened so far that began with a WebSocket.
+    pub opened_as_websocket: u64,
+    /// Sessions that went over from polling to a WebSocket so far.
+    pub upgraded: u64,
+    /// How long events took from being published to being written, the oldest of each turn of a shard.
+    pub latency: LatencyCounts,
     /// Sockets connected so far.
     pub sockets_connected: u64,
     /// Events received from clients.
@@ -161,6 +217,11 @@ impl Counters {
             sessions: load(&self.sessions_opened).saturating_sub(load(&self.sessions_closed)),
             sockets: load(&self.sockets_connected).saturating_sub(load(&self.sockets_disconnected)),
             sessions_opened: load(&self.sessions_opened),
+            websockets: (load(&self.opened_as_websocket) + load(&self.upgraded))
+                .saturating_sub(load(&self.closed_as_websocket)),
+            opened_as_websocket: load(&self.opened_as_websocket),
+            upgraded: load(&self.upgraded),
+            latency: self.latency.counts(),
             sockets_connected: load(&self.sockets_connected),
             events_received: load(&self.events_received),
             events_delivered: load(&self.events_delivered),

@@ -164,6 +164,18 @@ impl Refused {
         Refused { message: message.into(), data: None }
     }
 
+    /// What happened, for people.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The details, if there are any.
+    #[must_use]
+    pub fn data(&self) -> Option<&serde_json::Value> {
+        self.data.as_ref()
+    }
+
     /// Adds details, which the client sees as `err.data`.
     #[must_use]
     pub fn with_data(mut self, data: impl Into<serde_json::Value>) -> Self {

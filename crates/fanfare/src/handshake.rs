@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use serde_json::{Map, Value};
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The request that opened a session, kept in two allocations however many headers it had.
 #[derive(Debug, Clone)]
@@ -12,6 +12,8 @@ pub struct Handshake {
     pub address: Option<IpAddr>,
     /// When the session was opened.
     pub issued: SystemTime,
+    /// The same by the clock that nobody sets.
+    pub(crate) opened: Instant,
     /// Whether the connection is encrypted.
     pub secure: bool,
     /// Path and query.
@@ -32,6 +34,7 @@ impl Handshake {
         Handshake {
             address: None,
             issued: now,
+            opened: Instant::now(),
             secure: false,
             url: uri.path_and_query().map_or_else(|| uri.path(), |it| it.as_str()).into(),
             headers: lines.into_boxed_str(),

@@ -38,7 +38,7 @@ mod http;
 mod io;
 mod namespace;
 mod publish;
-mod rate;
+pub mod rate;
 mod recorder;
 mod recording;
 mod recovery;
@@ -54,7 +54,7 @@ mod waiting;
 
 pub use ack::{Ack, AckError, Unanswered};
 pub use broadcast::Broadcast;
-pub use counters::{Counters, Counts};
+pub use counters::{Counters, Counts, LATENCY_BOUNDS, LatencyCounts};
 pub use disconnect::{Disconnect, DisconnectReason};
 pub use emit::{EmitError, IntoArgs, IntoRooms};
 pub use handler::{EventError, EventHandler, FromArgs, Refused, Unfit};

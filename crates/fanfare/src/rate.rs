@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// Spec: the generic cell rate algorithm, which is the token bucket without a count of tokens:
 /// when the bucket would be full again says how many are missing.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Rate {
+pub struct Rate {
     per_second: u64,
     /// How long an empty bucket takes to be full, in nanoseconds.
     window: u64,
@@ -19,32 +19,34 @@ pub(crate) struct Rate {
 /// What one source has taken lately: when its bucket is full again, in nanoseconds since the
 /// [`Rate`]'s epoch. The default is a full one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Bucket(u64);
+pub struct Bucket(u64);
 
 /// A [`Bucket`] that several threads take from.
 #[derive(Debug, Default)]
-pub(crate) struct SharedBucket(AtomicU64);
+pub struct SharedBucket(AtomicU64);
 
 impl Rate {
     /// `burst` at once, and `per_second` in the long run. `None`, no limit, if that is 0.
-    pub(crate) fn new(per_second: u64, burst: u64) -> Option<Rate> {
+    #[must_use]
+    pub fn new(per_second: u64, burst: u64) -> Option<Rate> {
         let rate = Rate { per_second, window: 0, epoch: Instant::now() };
         (per_second > 0).then(|| Rate { window: rate.nanos(burst), ..rate })
     }
 
     /// Takes `units`, whether they are there or not: what is missing has to be waited for.
-    pub(crate) fn charge(&self, bucket: &mut Bucket, units: u64, now: Instant) {
+    pub fn charge(&self, bucket: &mut Bucket, units: u64, now: Instant) {
         bucket.0 = bucket.0.max(self.at(now)).saturating_add(self.nanos(units));
     }
 
     /// How long nothing more may be taken. `None` if something may be taken now.
-    pub(crate) fn wait(&self, bucket: Bucket, now: Instant) -> Option<Duration> {
+    #[must_use]
+    pub fn wait(&self, bucket: Bucket, now: Instant) -> Option<Duration> {
         let missing = bucket.0.saturating_sub(self.at(now)).saturating_sub(self.window);
         (missing > 0).then(|| Duration::from_nanos(missing))
     }
 
     /// Takes one, if there is one.
-    pub(crate) fn take(&self, bucket: &mut Bucket, now: Instant) -> bool {
+    pub fn take(&self, bucket: &mut Bucket, now: Instant) -> bool {
         let mut after = *bucket;
         self.charge(&mut after, 1, now);
         let there = self.wait(after, now).is_none();
@@ -54,8 +56,39 @@ impl Rate {
         there
     }
 
+    /// Takes `units` from a bucket that others take from at this moment, if one is there: a large piece
+    /// may take more than there is, and what is missing has to be waited for.
+    ///
+    /// # Errors
+    ///
+    /// How long to wait.
+    pub fn charge_shared(
+        &self,
+        bucket: &SharedBucket,
+        units: u64,
+        now: Instant,
+    ) -> Result<(), Duration> {
+        let charge = |full_at| {
+            let mut bucket = Bucket(full_at);
+            self.charge(&mut bucket, 1, now);
+            if self.wait(bucket, now).is_some() {
+                return None;
+            }
+            self.charge(&mut bucket, units.saturating_sub(1), now);
+            Some(bucket.0)
+        };
+        match bucket.0.fetch_update(Relaxed, Relaxed, charge) {
+            Ok(_) => Ok(()),
+            Err(full_at) => {
+                let mut after = Bucket(full_at);
+                self.charge(&mut after, 1, now);
+                Err(self.wait(after, now).unwrap_or_default())
+            }
+        }
+    }
+
     /// The same, from a bucket that others take from at this moment.
-    pub(crate) fn take_shared(&self, bucket: &SharedBucket, now: Instant) -> bool {
+    pub fn take_shared(&self, bucket: &SharedBucket, now: Instant) -> bool {
         let take = |full_at| {
             let mut bucket = Bucket(full_at);
             self.take(&mut bucket, now).then_some(bucket.0)

@@ -16,7 +16,7 @@ use socketio::Args;
 use std::any::{Any, TypeId};
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -39,6 +39,8 @@ pub(crate) struct SocketCore {
     /// What the client gave as `auth`, as JSON text.
     auth: Option<Box<str>>,
     connected: AtomicBool,
+    /// When its client last sent an event, in seconds after the connection's handshake; 0 if never.
+    active: AtomicU32,
     recovery: Recovery,
     /// Made when first used: most sockets have none.
     kept: OnceLock<Box<Mutex<Kept>>>,
@@ -91,7 +93,9 @@ impl Socket {
     ) -> Self {
         let (connected, kept) = (AtomicBool::new(false), OnceLock::new());
         let recovery = Recovery::default();
-        let core = SocketCore { id, home, namespace, handshake, auth, connected, recovery, kept };
+        let active = AtomicU32::new(0);
+        let core =
+            SocketCore { id, home, namespace, handshake, auth, connected, active, recovery, kept };
         Socket(Arc::new(core))
     }
 
@@ -193,6 +197,20 @@ impl Socket {
 
     pub(crate) fn set_connected(&self, connected: bool) {
         self.0.connected.store(connected, Ordering::Release);
+    }
+
+    /// The client sent an event.
+    pub(crate) fn is_active(&self) {
+        let since = self.handshake().opened.elapsed().as_secs();
+        self.0.active.store(u32::try_from(since).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    /// How long ago the client sent its last event, or opened its connection if it has sent none; in
+    /// whole seconds. Heartbeats and acks do not count.
+    #[must_use]
+    pub fn inactive_for(&self) -> Duration {
+        let active = Duration::from_secs(self.0.active.load(Ordering::Relaxed).into());
+        self.handshake().opened.elapsed().saturating_sub(active)
     }
 
     pub(crate) fn shard(&self) -> u8 {

@@ -6,8 +6,9 @@ use bytes::Bytes;
 
 use crate::Position;
 
-/// The longest name of a namespace, a room or an event, and the longest idempotency key, in bytes.
-pub const MAX_NAME_BYTES: usize = 255;
+/// The longest name of a namespace, a room or an event, and the longest idempotency key, in bytes: as
+/// long as a namespace of Socket.IO may be.
+pub const MAX_NAME_BYTES: usize = 256;
 
 /// The most rooms one record may name, in `rooms` and in `except` each.
 ///
@@ -141,20 +142,20 @@ pub(crate) mod tests {
 
     #[test]
     fn each_limit_of_a_record_has_its_error() {
-        let long = "x".repeat(256);
+        let long = "x".repeat(257);
         let many: Vec<&str> = vec!["r"; MAX_RECORD_ROOMS + 1];
         let with_key = |key: &str| Record { key: Some(key.into()), ..record(&[], "") };
         let cases = [
             (record(&[], ""), Ok(())),
             (record(&[&long[1..]], "x"), Ok(())),
-            (record(&[&long], ""), Err(RecordError::NameTooLong(256))),
+            (record(&[&long], ""), Err(RecordError::NameTooLong(257))),
             (record(&[""], ""), Err(RecordError::EmptyName)),
             (record(&many, ""), Err(RecordError::TooManyRooms(1025))),
             (with_key(""), Err(RecordError::EmptyName)),
-            (with_key(&long), Err(RecordError::NameTooLong(256))),
+            (with_key(&long), Err(RecordError::NameTooLong(257))),
             (
                 Record { name: long.as_str().into(), ..record(&[], "") },
-                Err(RecordError::NameTooLong(256)),
+                Err(RecordError::NameTooLong(257)),
             ),
             (Record { time_ms: u64::MAX, ..record(&[], "") }, Err(RecordError::Time)),
         ];

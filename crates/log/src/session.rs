@@ -82,7 +82,7 @@ impl Session {
         let names = [Some(&self.socket), self.subject.as_ref(), Some(&self.namespace)];
         let rooms = self.rooms.iter().map(|room| &room.name);
         if names.into_iter().flatten().chain(rooms).any(|name| name.len() > MAX_NAME_BYTES) {
-            return Err(SessionError::TooLarge("a name has more than 255 bytes"));
+            return Err(SessionError::TooLarge("a name has more than 256 bytes"));
         }
         if self.rooms.len() > MAX_SESSION_ROOMS {
             return Err(SessionError::TooLarge("it is in more than 4096 rooms"));

@@ -1,43 +1,83 @@
 //! The HTTP API: the routes of all services, and their description.
 //!
 //! A service has a function `routes`, which gives its handlers with what they say about themselves
-//! (`#[utoipa::path]`); they are joined here. The description is served at
-//! [`DESCRIPTION_PATH`].
+//! (`#[utoipa::path]`); they are joined here. The description is served at [`DESCRIPTION_PATH`], and
+//! as a page to read and try it at [`PAGE_PATH`]: nothing of that page is fetched from elsewhere.
 
 use axum::Router;
-use axum::routing::{any, get};
-use utoipa::OpenApi;
+use axum::http::{HeaderValue, header};
+use axum::middleware;
+use axum::response::Response;
+use axum::routing::any;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::refusal::{Refusal, json_response};
-use crate::{Services, history, publish, sse};
+use crate::code::Code;
+use crate::refusal::Refusal;
+use crate::{
+    Services, chat, history, identity, jobs, presence, publish, rooms, sessions, sse, users,
+};
 
 /// Where the description is.
 pub const DESCRIPTION_PATH: &str = "/v1/openapi.json";
 
+/// Where the page is.
+pub const PAGE_PATH: &str = "/v1/docs";
+
+/// What the page may do: run its own scripts and styles, and ask this server.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+                           img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; \
+                           base-uri 'none'; form-action 'none'";
+
 /// What the description says of the whole.
 #[derive(OpenApi)]
-#[openapi(info(
-    title = "Fanfare",
-    description = "The real-time tier of an application: publish, rooms, users, history, streams."
-))]
+#[openapi(
+    info(
+        title = "Fanfare",
+        description = "The real-time tier of an application. Every answer is JSON with `ok`; a refusal \
+                       has `error: {code, message, details, timestamp}`."
+    ),
+    paths(publish::answer, publish::answer_batch, history::answer, sse::answer),
+    modifiers(&Schemes)
+)]
 struct Description;
+
+/// How callers show who they are.
+struct Schemes;
+
+impl Modify for Schemes {
+    fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
+        let components = description.components.get_or_insert_default();
+        for (name, what) in
+            [("key", "The API key of a backend."), ("token", "The token of a user.")]
+        {
+            let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(what));
+            components.add_security_scheme(name, SecurityScheme::Http(bearer.build()));
+        }
+    }
+}
 
 /// All routes under `/v1`, and the description of them and of others.
 pub(crate) fn router(services: &Services, others: Option<utoipa::openapi::OpenApi>) -> Router {
-    let described: OpenApiRouter<Services> = OpenApiRouter::with_openapi(Description::openapi());
-    let (routes, mut description) = described.split_for_parts();
+    let (routes, mut description) = described().split_for_parts();
     if let Some(others) = others {
         description.merge(others);
     }
-    let (publish, history, sse) =
-        (services.context.clone(), services.context.clone(), services.context.clone());
+    let [publish, batch, history, sse] = [(); 4].map(|()| services.context.clone());
+    let config = Config::new([DESCRIPTION_PATH]).use_base_layout().validator_url("none");
+    let page = SwaggerUi::new(PAGE_PATH).url(DESCRIPTION_PATH, description).config(config);
+    let page = Router::from(page).layer(middleware::map_response(page_headers));
     routes
+        .method_not_allowed_fallback(async || {
+            let message = "The method is not one of this path; the header Allow names them.";
+            Refusal::new(Code::MethodNotAllowed, message)
+        })
         .route(
-            DESCRIPTION_PATH,
-            get(async move || json_response(axum::http::StatusCode::OK, &description)),
+            publish::BATCH_PATH,
+            any(async move |request| publish::answer_batch(&batch, request).await),
         )
-        .method_not_allowed_fallback(async || Refusal::method("another one"))
         .route(publish::PATH, any(async move |request| publish::answer(&publish, request).await))
         .route(
             history::PATH,
@@ -45,4 +85,29 @@ pub(crate) fn router(services: &Services, others: Option<utoipa::openapi::OpenAp
         )
         .route(sse::PATH, any(async move |request| sse::answer(&sse, request).await))
         .with_state(services.clone())
+        .merge(page)
+}
+
+fn described() -> OpenApiRouter<Services> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .merge(identity::routes())
+        .merge(rooms::routes())
+        .merge(chat::routes())
+        .merge(jobs::routes())
+        .merge(sessions::routes())
+        .merge(presence::routes())
+        .merge(users::routes())
+}
+
+async fn page_headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, PAGE_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
 }

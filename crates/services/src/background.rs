@@ -1,14 +1,24 @@
 //! What services do beside answering: deadlines, expiry, requests to the application.
 
 use std::future::Future;
+use std::sync::Arc;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 
 /// A thread for what nobody waits for. Clients' listeners run on the shards' threads, which must not
 /// be kept busy; and what ends with a shard's task would end with its socket.
+///
+/// Cheap to clone; the thread ends when the last clone is gone.
+#[derive(Debug, Clone)]
+pub(crate) struct Background {
+    handle: Handle,
+    /// Only held.
+    _thread: Arc<Thread>,
+}
+
 #[derive(Debug)]
-pub(crate) struct Background(Option<Runtime>);
+struct Thread(Option<Runtime>);
 
 impl Background {
     /// Starts the thread.
@@ -22,20 +32,21 @@ impl Background {
             .thread_name("fanfare-services")
             .enable_all()
             .build()?;
-        Ok(Background(Some(runtime)))
+        let handle = runtime.handle().clone();
+        Ok(Background { handle, _thread: Arc::new(Thread(Some(runtime))) })
     }
 
     /// Runs something on it.
-    pub(crate) fn spawn<F>(&self, future: F) -> Option<JoinHandle<F::Output>>
+    pub(crate) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.0.as_ref().map(|runtime| runtime.spawn(future))
+        self.handle.spawn(future)
     }
 }
 
-impl Drop for Background {
+impl Drop for Thread {
     fn drop(&mut self) {
         // Not waited for: it may be dropped on a thread that must not block.
         if let Some(runtime) = self.0.take() {

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use fanfare::Socket;
+use fanfare::{Socket, SocketId};
+use serde_json::Value;
+
+use crate::access::Grants;
 
 /// Who asks for something, by whatever door.
 #[derive(Debug, Clone)]
@@ -17,7 +20,7 @@ pub enum Caller {
 }
 
 /// What a client that proved nothing says of itself. It is shown, and never believed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Guest {
     /// The name it wants to be shown by.
     pub name: Option<String>,
@@ -36,10 +39,14 @@ pub struct User {
     pub token_id: Option<String>,
     /// The login the token belongs to (`sid`), by which it can be revoked.
     pub session: Option<String>,
+    /// When the token was made, if it says so.
+    pub issued_at: Option<SystemTime>,
     /// Until when the token holds, by the wall clock.
     pub expires_at: Option<SystemTime>,
     /// Whether it may edit and delete what others wrote.
     pub moderator: bool,
+    /// What the token allows in rooms, beyond what everybody may.
+    pub grants: Grants,
 }
 
 /// Who wrote or did something, as others see it.
@@ -50,6 +57,21 @@ pub struct Author {
     /// The name to show.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+}
+
+impl Author {
+    /// Who a socket elsewhere belongs to, by the data that is kept with it.
+    #[must_use]
+    pub fn of_data(data: &Value, socket: SocketId) -> Author {
+        let text = |value: &Value, field| value.get(field)?.as_str().map(str::to_owned);
+        let user = data
+            .get("user")
+            .and_then(|user| Some(Author { id: text(user, "id")?, name: text(user, "name") }));
+        user.unwrap_or_else(|| Author {
+            id: format!("guest:{socket}"),
+            name: data.get("guest").and_then(|guest| text(guest, "name")),
+        })
+    }
 }
 
 impl Caller {

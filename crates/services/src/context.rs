@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use fanfare::{Io, Namespace, Socket};
 use serde_json::json;
@@ -13,7 +14,11 @@ use crate::access::{Access, Place, Right};
 use crate::background::Background;
 use crate::caller::Caller;
 use crate::code::Code;
+use crate::identity::Identity;
 use crate::keys::KeyDigest;
+use crate::limits::Limits;
+use crate::outbox::Outbox;
+use crate::outgoing::Outgoing;
 use crate::refusal::Refusal;
 use crate::settings::Settings;
 use crate::store::Store;
@@ -30,8 +35,12 @@ struct Inner {
     /// Those that are served, by name.
     namespaces: HashMap<String, Namespace>,
     key: KeyDigest,
+    identity: Identity,
     access: Access,
+    limits: Limits,
     store: Store,
+    outbox: Outbox,
+    outgoing: Outgoing,
     background: Background,
 }
 
@@ -47,9 +56,28 @@ impl Context {
             let namespace = io.of(name)?;
             namespaces.insert(namespace.name().to_owned(), namespace);
         }
-        let (io, access, background) = (io.clone(), Access::default(), Background::start()?);
-        let inner = Inner { io, settings, namespaces, key, access, store, background };
-        Ok(Context(Arc::new(inner)))
+        let background = Background::start()?;
+        let outgoing = Outgoing::new(background.clone())?;
+        let identity = Identity::new(&settings.identity, &outgoing, &store)?;
+        let access = Access::new(&settings.access, &outgoing);
+        let limits = Limits::new(&settings.limits);
+        background.spawn(identity.clone().mind());
+        let outbox = Outbox::open(&store)?;
+        background.spawn(outbox.clone().run(namespaces.clone()));
+        let io = io.clone();
+        Ok(Context(Arc::new(Inner {
+            io,
+            settings,
+            namespaces,
+            key,
+            identity,
+            access,
+            limits,
+            store,
+            outbox,
+            outgoing,
+            background,
+        })))
     }
 
     /// The server.
@@ -72,8 +100,12 @@ impl Context {
 
     /// Runs something beside everything else; it ends with the server.
     pub fn spawn<F: Future<Output = ()> + Send + 'static>(&self, future: F) {
-        // A server that ends has no use for it.
-        let _ = self.0.background.spawn(future);
+        drop(self.0.background.spawn(future));
+    }
+
+    /// What is kept and told.
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.0.outbox
     }
 
     /// The rules.
@@ -101,27 +133,47 @@ impl Context {
         })
     }
 
-    /// Who sent a request. One with an `Authorization` that is wrong is refused, not taken for a
-    /// guest: it would wonder what is missing.
+    /// Who is who.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+
+    /// What asks others.
+    #[must_use]
+    pub fn outgoing(&self) -> &Outgoing {
+        &self.0.outgoing
+    }
+
+    /// Who sent a request: by the API key, or by a token. One with an `Authorization` that is wrong
+    /// is refused, not taken for a guest: it would wonder what is missing.
     ///
     /// # Errors
     ///
     /// [`Code::AuthRequired`].
-    #[allow(clippy::unused_async, reason = "tokens that the application is asked about")]
-    pub async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Refusal> {
-        if !headers.contains_key(header::AUTHORIZATION) {
-            return Ok(Caller::Guest(Arc::default()));
+    pub async fn caller(&self, head: &Parts) -> Result<Caller, Refusal> {
+        let named = head.headers.contains_key(header::AUTHORIZATION);
+        let keyed = named.then(|| self.0.key.check(&head.headers));
+        match keyed {
+            Some(Ok(())) => Ok(Caller::Backend),
+            Some(Err(refusal)) if !self.identity().is_on() => Err(refusal),
+            _ => self.identity().of_request(&head.headers, head.uri.query()).await,
         }
-        self.0.key.check(headers).map(|()| Caller::Backend)
     }
 
     /// Lets a request pass that has an API key.
     ///
     /// # Errors
     ///
-    /// [`Code::AuthRequired`].
+    /// [`Code::AuthRequired`], [`Code::RateLimitExceeded`].
     pub fn check_key(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        self.0.key.check(headers)
+        self.0.key.check(headers)?;
+        self.0.limits.request()
+    }
+
+    /// The limits.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.limits
     }
 
     /// Whether the caller behind a socket has a right in a room of the socket's namespace; `field`

@@ -11,9 +11,10 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::IntoParams;
 
 use crate::code::Code;
 use crate::context::Context;
@@ -36,6 +37,24 @@ where
     }
 }
 
+/// A part of the path, decoded.
+#[derive(Debug)]
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<T, S> FromRequestParts<S> for Path<T>
+where
+    T: DeserializeOwned + Send,
+    S: Send + Sync,
+{
+    type Rejection = Refusal;
+
+    async fn from_request_parts(head: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let read = axum::extract::Path::<T>::from_request_parts(head, state).await;
+        let refusal = |_| unfit(Code::InvalidRequest, "path", "an id as UTF-8, percent-encoded");
+        read.map(|path| Path(path.0)).map_err(refusal)
+    }
+}
+
 /// The parameters of a query as a value.
 #[derive(Debug)]
 pub(crate) struct Query<T>(pub(crate) T);
@@ -54,6 +73,22 @@ where
             unfit(Code::InvalidRequest, "", &expected(&error))
         })
     }
+}
+
+/// In which namespace.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+#[allow(unused_qualifications, reason = "what the macro writes")]
+pub(crate) struct In {
+    /// The namespace; `/` if not said.
+    #[serde(default = "root")]
+    pub(crate) namespace: String,
+}
+
+/// The main namespace.
+pub(crate) fn root() -> String {
+    "/".to_owned()
 }
 
 /// A good answer: `{ok: true, …}`, which nobody may keep.
@@ -204,8 +239,6 @@ pub(crate) fn unfit(code: Code, path: &str, expected: &str) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
-
     use super::*;
 
     #[derive(Debug, Deserialize)]

@@ -3,11 +3,13 @@
 use std::future::Future;
 use std::time::SystemTime;
 
-use fanfare::{Ack, Args, Namespace, Socket};
+use fanfare::{Ack, Args, EventError, Namespace, Socket};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use crate::code::Code;
+use crate::context::Context;
 use crate::http::{Done, expected, unfit};
 use crate::refusal::Refusal;
 
@@ -30,6 +32,28 @@ where
                 Err(refusal) => Err(refusal),
             };
             reply(&socket, event, ack, answer);
+        }
+    });
+}
+
+/// Tells clients of events that did not reach a listener as of all others that are refused.
+pub(crate) fn serve(context: &Context, namespace: &Namespace) {
+    let limits = context.limits().clone();
+    namespace.on_error(move |socket, _event, error, ack| {
+        if !ack.is_wanted() && !limits.may_tell(socket) {
+            return;
+        }
+        let refused = match error {
+            EventError::Refused(refused) => refused.data().filter(|it| it.get("code").is_some()),
+            _ => None,
+        };
+        match refused {
+            Some(told) if ack.is_wanted() => ack.send((json!({ "ok": false, "error": told }),)),
+            Some(told) => {
+                // Volatile: about this connection, and never more than it takes.
+                let _ = socket.emit_volatile("error", (told,));
+            }
+            None => refuse(socket, ack, &unfit(Code::InvalidMessage, "", "other arguments")),
         }
     });
 }

@@ -65,6 +65,12 @@ pub fn check_name(name: &str) -> Result<(), BadName> {
     if name.starts_with('$') { Err(BadName::Dollar) } else { Ok(()) }
 }
 
+/// The room that stands for a user.
+#[must_use]
+pub fn room_of_user(id: &str) -> String {
+    format!("{USER_PREFIX}{id}")
+}
+
 /// The user a room stands for, if it does.
 #[must_use]
 pub fn user_of(room: &str) -> Option<&str> {

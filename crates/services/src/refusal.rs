@@ -52,6 +52,17 @@ impl Refusal {
         self
     }
 
+    /// As the answer to a client that may not connect: a `connect_error` whose `data` is the refusal.
+    #[must_use]
+    pub fn connect_error(&self) -> fanfare::Refused {
+        let answer = self.answer(SystemTime::now());
+        let refused = fanfare::Refused::new(self.message.clone());
+        match serde_json::to_value(answer.error()) {
+            Ok(data) => refused.with_data(data),
+            Err(_) => refused, // it is made of texts
+        }
+    }
+
     /// The header that belongs to the status.
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         match self.code.status() {

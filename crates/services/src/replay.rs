@@ -2,11 +2,10 @@
 //! by themselves.
 
 use std::str::FromStr;
-use std::time::SystemTime;
 
-use fanfare::eventlog::Position;
+use fanfare::eventlog::{Epoch, Position};
 use fanfare::{
-    Handshake, MAX_HISTORY_EVENTS, Namespace, PatternError, Refused, Replay, RoomPattern, Socket,
+    Handshake, MAX_HISTORY_EVENTS, Namespace, PatternError, Replay, RoomPattern, Socket,
 };
 use serde_json::json;
 
@@ -16,6 +15,7 @@ use crate::context::Context;
 use crate::history::position;
 use crate::refusal::Refusal;
 use crate::rooms::not_joined;
+use crate::sign::UNIQUE_ID_LEN;
 
 /// Rooms, and how many of their last events are given to who joins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub(crate) fn serve(context: &Context, namespace: &Namespace) {
             if socket.recovered() {
                 return Ok(());
             }
-            begin(&context, &socket).await.map_err(|refusal| refused(&refusal))
+            begin(&context, &socket).await.map_err(|refusal| refusal.connect_error())
         }
     });
 }
@@ -78,8 +78,8 @@ async fn begin(context: &Context, socket: &Socket) -> Result<(), Refusal> {
     for room in &asked.rooms {
         context.allow(socket, Right::Join, room, "rooms").await?;
     }
-    if let Some(position) = asked.from {
-        socket.begin_from(position);
+    if let Some(from) = asked.from {
+        socket.begin_from(position_of(context, &from).await?);
     }
     let namespace = socket.namespace().name();
     for room in asked.rooms {
@@ -98,21 +98,26 @@ async fn begin(context: &Context, socket: &Socket) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A `connect_error` whose data is the refusal.
-fn refused(refusal: &Refusal) -> Refused {
-    let answer = refusal.answer(SystemTime::now());
-    let refused = Refused::new(refusal.message.clone());
-    match serde_json::to_value(answer.error()) {
-        Ok(data) => refused.with_data(data),
-        Err(_) => refused, // it is made of texts
+/// The position that is meant: itself, or that of an event with this id. An id that is not known, or not
+/// any more, is a position of another log: the client is told that it cannot be told what it missed.
+async fn position_of(context: &Context, from: &str) -> Result<Position, Refusal> {
+    if let Ok(position) = from.parse() {
+        return Ok(position);
     }
+    let unique = from.len() == UNIQUE_ID_LEN
+        && from.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if !unique {
+        return position("fromEventId", from);
+    }
+    let known = context.outbox().position(from).await?;
+    Ok(known.unwrap_or(Position { epoch: Epoch(0), sequence: 0 }))
 }
 
 /// What the query asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Asked {
     rooms: Vec<String>,
-    from: Option<Position>,
+    from: Option<String>,
 }
 
 impl Asked {
@@ -128,14 +133,12 @@ impl Asked {
                 "rooms" if !value.is_empty() => {
                     asked.rooms.extend(value.split(',').map(str::to_owned));
                 }
-                "fromEventId" => {
-                    let position = position("fromEventId", &value)?;
-                    if asked.from.replace(position).is_some() {
-                        let message = "The query has a parameter twice.";
-                        return Err(Refusal::new(Code::InvalidRequest, message)
-                            .with(json!({ "field": "fromEventId" })));
-                    }
+                "fromEventId" if asked.from.is_some() => {
+                    let message = "The query has a parameter twice.";
+                    return Err(Refusal::new(Code::InvalidRequest, message)
+                        .with(json!({ "field": "fromEventId" })));
                 }
+                "fromEventId" => asked.from = Some(value),
                 _ => {}
             }
         }
@@ -168,18 +171,11 @@ mod tests {
         ] {
             let asked = read(query).unwrap();
             assert_eq!(asked.rooms, rooms, "{query}");
-            assert_eq!(asked.from.map(|from| from.to_string()).as_deref(), from, "{query}");
+            assert_eq!(asked.from.as_deref(), from, "{query}");
         }
-        for query in [
-            "fromEventId=",
-            "fromEventId=0",
-            "fromEventId=AAAAAAAAAAA.B'",
-            "fromEventId=AAAAAAAAAAA.B&fromEventId=AAAAAAAAAAA.B",
-        ] {
-            let refusal = read(query).unwrap_err();
-            assert_eq!(refusal.code, Code::InvalidRequest, "{query}");
-            assert_eq!(refusal.details["field"], "fromEventId", "{query}");
-        }
+        let refusal = read("fromEventId=AAAAAAAAAAA.B&fromEventId=AAAAAAAAAAA.B").unwrap_err();
+        assert_eq!(refusal.code, Code::InvalidRequest);
+        assert_eq!(refusal.details["field"], "fromEventId");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use fanfare::{EventStream, StreamError, StreamOptions};
 use serde_json::json;
 
 use crate::access::{Place, Right};
+use crate::caller::Caller;
 use crate::code::Code;
 use crate::context::Context;
 use crate::cors;
@@ -19,22 +20,34 @@ use crate::refusal::Refusal;
 pub(crate) const PATH: &str = "/v1/sse";
 
 /// The parameters that the query may have.
-const FIELDS: [&str; 4] = ["rooms", "user", "namespace", "lastEventId"];
+const FIELDS: [&str; 5] = ["rooms", "user", "namespace", "lastEventId", "token"];
 
-/// Answers a request.
+/// A stream of what is sent to rooms, as server-sent events; it goes on after `Last-Event-ID`.
+#[utoipa::path(
+    get, path = "/v1/sse", tag = "history",
+    params(
+        ("rooms" = Option<String>, Query, description = "The rooms, separated by commas"),
+        ("user" = Option<String>, Query, description = "A user, for the room user:<id>"),
+        ("namespace" = Option<String>, Query, description = "The namespace; / if not said"),
+        ("lastEventId" = Option<String>, Query, description = "Where to go on, for who cannot send the header"),
+        ("token" = Option<String>, Query, description = "A token, if auth.query_token is on"),
+    ),
+    responses((status = 200, content_type = "text/event-stream"), (status = 400), (status = 401), (status = 403), (status = 406), (status = 503)),
+    security((), ("key" = []), ("token" = []))
+)]
 pub(crate) async fn answer(context: &Context, request: Request<Body>) -> Response {
     let (head, _) = request.into_parts();
     match open(context, &head).await {
-        Ok(stream) => stream.into_response(),
+        Ok((caller, stream)) => context.identity().guard(&caller, stream.into_response()),
         Err(refusal) => cors::allow(context.io(), &head.headers, refusal.into_response()),
     }
 }
 
-async fn open(context: &Context, head: &Parts) -> Result<EventStream, Refusal> {
+async fn open(context: &Context, head: &Parts) -> Result<(Caller, EventStream), Refusal> {
     if head.method != Method::GET {
         return Err(Refusal::method("GET"));
     }
-    let caller = context.caller(&head.headers).await?;
+    let caller = context.caller(head).await?;
     check_accept(&head.headers)?;
     let wanted = Wanted::of_query(head.uri.query().unwrap_or_default())?;
     for (field, room) in &wanted.rooms {
@@ -44,7 +57,9 @@ async fn open(context: &Context, head: &Parts) -> Result<EventStream, Refusal> {
     }
     let namespace = context.namespace(&wanted.namespace)?;
     let rooms: Vec<String> = wanted.rooms.into_iter().map(|(_, room)| room).collect();
-    namespace.stream(rooms, StreamOptions::of_request(head)).map_err(not_opened)
+    let options = context.identity().until(&caller, StreamOptions::of_request(head));
+    let stream = namespace.stream(rooms, options).map_err(not_opened)?;
+    Ok((caller, stream))
 }
 
 /// Whoever asks for something else would not know what to do with a stream.
@@ -70,9 +85,8 @@ fn not_opened(error: StreamError) -> Refusal {
     match error {
         StreamError::TooManyRooms { limit } => {
             let message = format!("A stream has at most {limit} rooms.");
-            let refusal = Refusal::new(Code::TooManyRooms, message)
-                .with(json!({ "field": "rooms", "limit": limit }));
-            refusal
+            Refusal::new(Code::TooManyRooms, message)
+                .with(json!({ "field": "rooms", "limit": limit }))
         }
         StreamError::Full => unavailable(
             Code::Overloaded,
@@ -114,7 +128,7 @@ impl Wanted {
                 return Err(invalid("The query has a parameter twice."));
             }
         }
-        let [rooms, user, namespace, _] = values;
+        let [rooms, user, namespace, _, _] = values;
         let named = rooms.iter().flat_map(|rooms| rooms.split(','));
         let mut rooms: Vec<_> = named.map(|room| ("rooms", room.to_owned())).collect();
         rooms.extend(user.map(|user| ("user", format!("{USER_PREFIX}{user}"))));

@@ -56,6 +56,10 @@ pub(crate) enum Item {
     Namespace,
     /// A pattern of rooms: `chat:*`, `/game#cursor:*`.
     Rooms,
+    /// A network: `10.0.0.0/8`.
+    Network,
+    /// Any text.
+    Text,
     /// A pattern of rooms and a number of events: `chat:*=20`.
     Replay,
 }
@@ -71,6 +75,8 @@ pub(crate) enum Kind {
     Secret,
     /// The path part of an URL: `/socket.io`.
     UrlPath,
+    /// The address of an application: `https://app.example/check`.
+    Url,
     /// The name of a cookie.
     CookieName,
     /// `true` or `false`.
@@ -139,6 +145,9 @@ impl Kind {
                 "contains a space or a character outside ASCII",
             ),
             Self::UrlPath => check_url_path(text),
+            Self::Url => {
+                text.parse::<services::Endpoint>().map(drop).map_err(|fault| fault.to_string())
+            }
             Self::CookieName => require(
                 text.bytes().all(is_token_byte),
                 "contains a character that no cookie name may have",
@@ -163,6 +172,7 @@ impl Kind {
                              characters are good"
                 .to_owned(),
             Self::UrlPath => "a path that begins with `/`, such as /socket.io".to_owned(),
+            Self::Url => "an http:// or https:// URL".to_owned(),
             Self::CookieName => "a cookie name: letters, digits, `-`, `_`, `.`".to_owned(),
             Self::Switch => "true or false".to_owned(),
             Self::Count { min, max } => format!("a whole number from {min} to {max}"),
@@ -180,6 +190,7 @@ impl Kind {
             Self::Path => "PATH",
             Self::Secret => "SECRET",
             Self::UrlPath => "URL_PATH",
+            Self::Url => "URL",
             Self::CookieName => "NAME",
             Self::Switch => "BOOL",
             Self::Count { .. } => "COUNT",
@@ -199,6 +210,8 @@ impl Item {
                 "a list of origins such as https://example.com, or * for any".to_owned()
             }
             Self::Namespace => "a list of namespaces such as / or /chat".to_owned(),
+            Self::Network => "a list of networks such as 10.0.0.0/8 or fd00::/8".to_owned(),
+            Self::Text => "a list of texts".to_owned(),
             Self::Rooms => "a list of rooms such as chat, chat:* or /game#cursor:*".to_owned(),
             Self::Replay => format!(
                 "a list of rooms with a number of events from 1 to {}, such as chat:*=20",
@@ -212,6 +225,8 @@ impl Item {
             Self::Choice(words) => require(words.contains(&text), "is not one of the choices"),
             Self::Origin => require(text == "*" || is_origin(text), "is not an origin"),
             Self::Namespace => require(is_namespace(text), "is not a namespace"),
+            Self::Network => require(text.parse::<ipnet::IpNet>().is_ok(), "is not a network"),
+            Self::Text => Ok(()),
             Self::Replay => text.parse::<RoomReplay>().map(drop).map_err(|fault| fault.to_string()),
             Self::Rooms => {
                 text.parse::<fanfare::RoomPattern>().map(drop).map_err(|fault| fault.to_string())

@@ -3,6 +3,7 @@
 //!
 //! Rising order: default, file, environment, flag.
 
+mod auth;
 mod event_log;
 mod file;
 mod kind;
@@ -11,6 +12,7 @@ mod load;
 mod problem;
 mod replay;
 mod secret;
+mod services;
 mod show;
 mod table;
 mod units;
@@ -21,12 +23,14 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub(crate) use self::auth::{Access, Auth};
 pub(crate) use self::event_log::{EventLog, LogCheck, LogDurability, LogKind, OnDamage};
 pub(crate) use self::livepoll::Livepoll;
 pub(crate) use self::load::{Given, Inputs};
 pub(crate) use self::problem::Problems;
 pub(crate) use self::replay::Replay;
 pub(crate) use self::secret::Secret;
+pub(crate) use self::services::{Chat, Jobs, Presence, Redis, Rooms, Sessions, Webhooks};
 pub(crate) use self::show::{as_json, as_markdown, as_toml};
 pub(crate) use self::table::Setting;
 pub(crate) use self::units::{Size, Span};
@@ -130,12 +134,32 @@ table::settings! {
         tls: Tls;
         + /// What is written about the server's work.
         log: Log;
+        + /// Figures for Prometheus.
+        metrics: Metrics;
         + /// What the server remembers.
         event_log: EventLog;
         + /// Who gets their session back.
         recovery: Recovery;
         + /// Streams of server-sent events.
         sse: Sse;
+        + /// Whose connections are.
+        auth: Auth;
+        + /// Who may what in rooms.
+        access: Access;
+        + /// Rooms.
+        rooms: Rooms;
+        + /// Chat.
+        chat: Chat;
+        + /// Session rooms.
+        sessions: Sessions;
+        + /// Jobs.
+        jobs: Jobs;
+        + /// Presence.
+        presence: Presence;
+        + /// Webhooks.
+        webhooks: Webhooks;
+        + /// A Redis.
+        redis: Redis;
         + /// What rooms give to those who join.
         replay: Replay;
         + /// Live polling.
@@ -149,6 +173,10 @@ table::settings! {
         /// The origins whose pages may connect by polling; `*` for any. None when empty.
         origins: Vec<String> = Kind::List { of: Item::Origin, at_least: 0 }, Some(""),
             "a page of another origin is a stranger until it is named";
+        /// Which pages of origins that are not named are refused a connection: with `cookies` those that
+        /// send some, with `always` all, with `never` none.
+        check_origin: String = Kind::Choice(&["cookies", "always", "never"]), Some("cookies"),
+            "a stranger's page cannot act as its visitor, and tokens are not sent by themselves";
         /// Whether such pages may send cookies.
         credentials: bool = Kind::Switch, Some("false"),
             "with cookies a stranger's page acts as its visitor";
@@ -226,7 +254,8 @@ table::settings! {
         connections: u64 = Kind::Count { min: 1, max: 10_000_000 }, Some("100000"),
             "a few hundred megabytes when all are idle";
         /// How many of them may come from one IPv4 address or one IPv6 network of 64 bits; 0 for
-        /// any number. Set 0 behind a reverse proxy on another machine.
+        /// any number. Behind a reverse proxy on another machine, name it in
+        /// `limits.trusted_proxies`: it is not counted.
         connections_per_ip: u64 = Kind::Count { min: 0, max: 10_000_000 }, Some("10000"),
             "a company behind one address fits, and one machine cannot take all places";
         /// Whether connections from this machine count too.
@@ -236,7 +265,7 @@ table::settings! {
         connections_per_second: u64 = Kind::Count { min: 0, max: 1_000_000 }, Some("0"),
             "everybody's coming back after a restart looks like an attack";
         /// How many sessions per second may be opened from one such address, wrong guesses at session
-        /// ids included; 0 for any number. Set 0 behind a reverse proxy on another machine.
+        /// ids included; 0 for any number.
         sessions_per_ip_per_second: u64 = Kind::Count { min: 0, max: 1_000_000 }, Some("1000"),
             "a crowd behind one address is back within seconds, and a flood fills no memory";
         /// How many of them may be opened at once after a time of quiet.
@@ -249,6 +278,38 @@ table::settings! {
         /// How many bytes are read at once from a client that was quiet.
         read_burst: Size = Kind::Size { min: Size(0), max: Size(GB) }, Some("8MiB"),
             "several messages of the largest size pass in one go";
+        /// One's own reverse proxies, as networks (`10.0.0.0/8`): the client's address is what they tell in
+        /// `X-Forwarded-For`.
+        trusted_proxies: Vec<String> = Kind::List { of: Item::Network, at_least: 0 }, Some(""),
+            "whoever is believed can be whoever it wants";
+        /// How many events per second a connection may send in the long run; 0 for any number.
+        events_per_second: u64 = Kind::Count { min: 0, max: 1_000_000 }, Some("10"),
+            "more than a person makes";
+        /// How many it may send at once after a time of quiet.
+        events_burst: u64 = Kind::Count { min: 1, max: 1_000_000 }, Some("100"),
+            "a page that opens asks for much at once";
+        /// How many events per second a user may send, on all devices together; 0 for any number.
+        user_events_per_second: u64 = Kind::Count { min: 0, max: 1_000_000 }, Some("40"),
+            "as four busy connections";
+        /// How many a user may send at once.
+        user_events_burst: u64 = Kind::Count { min: 1, max: 1_000_000 }, Some("400"),
+            "as four busy connections";
+        /// How many bytes per second the events of a user may have; 0 for any number.
+        user_bytes: Size = Kind::Size { min: Size(0), max: Size(GB) }, Some("1MiB"),
+            "chat and cursors stay far below; files go elsewhere";
+        /// How many bytes at once.
+        user_bytes_burst: Size = Kind::Size { min: Size(1), max: Size(GB) }, Some("8MiB"),
+            "several messages of the largest size";
+        /// How many refusals of events a connection may gather until it is closed; they are forgotten at
+        /// the rate of `limits.events_per_second`.
+        refusals: u64 = Kind::Count { min: 1, max: 1_000_000 }, Some("100"),
+            "who goes on after a hundred does not listen";
+        /// How many requests per second may come with an API key; 0 for any number.
+        api_per_second: u64 = Kind::Count { min: 0, max: 10_000_000 }, Some("5000"),
+            "a backend that has gone wild leaves the clients their share";
+        /// How many requests at once.
+        api_burst: u64 = Kind::Count { min: 1, max: 10_000_000 }, Some("10000"),
+            "a job that tells many people at once";
         /// How many sessions may be open, by polling and WebSocket together, and streams.
         sessions: u64 = Kind::Count { min: 1, max: 10_000_000 }, Some("1000000"),
             "a polling session needs no open connection, but memory";
@@ -309,6 +370,18 @@ table::settings! {
         /// How long a handshake may take.
         handshake_timeout: Span = Kind::Duration { min: millis(10), max: HOUR }, Some("10s"),
             "three round trips over a bad network";
+    }
+}
+
+table::settings! {
+    /// Figures for Prometheus (`/metrics`) and the details of readiness, on an address of their own.
+    struct Metrics at "metrics." {
+        /// Whether they are served.
+        enabled: bool = Kind::Switch, Some("true"),
+            "whoever runs a server wants to see it";
+        /// Where. If the default is taken by another server, there are none. Who reaches it may read them: it asks for no key.
+        listen: SocketAddr = Kind::Address, Some("127.0.0.1:9464"),
+            "the port that exporters use, and nobody outside the machine";
     }
 }
 
@@ -383,9 +456,19 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
         Http::TABLE,
         Tls::TABLE,
         Log::TABLE,
+        Metrics::TABLE,
         EventLog::TABLE,
         Recovery::TABLE,
         Sse::TABLE,
+        Auth::TABLE,
+        Access::TABLE,
+        Rooms::TABLE,
+        Chat::TABLE,
+        Sessions::TABLE,
+        Jobs::TABLE,
+        Presence::TABLE,
+        Webhooks::TABLE,
+        Redis::TABLE,
         Replay::TABLE,
         Livepoll::TABLE,
     ];

@@ -1,5 +1,6 @@
 //! Who may connect: limits in all, per address and per second.
 
+use super::forwarded::Proxies;
 use super::newcomers::{Newcomer, Newcomers};
 use super::settings::ServerSettings;
 use crate::rate::{Bucket, Rate};
@@ -18,6 +19,7 @@ pub(super) struct Admission {
     max: usize,
     max_per_address: usize,
     limit_loopback: bool,
+    pub(super) proxies: Proxies,
     per_second: Option<Rate>,
     places: Mutex<Places>,
     /// Whether this address may open another session.
@@ -79,6 +81,7 @@ impl Admission {
             max: settings.max_connections.min(descriptors(settings.max_connections)),
             max_per_address: settings.max_connections_per_address,
             limit_loopback: settings.limit_loopback,
+            proxies: Proxies::new(&settings.trusted_proxies),
             per_second: Rate::new(per_second, per_second),
             places: Mutex::new(Places {
                 open: 0,
@@ -120,7 +123,7 @@ impl Admission {
 
     /// The network whose connections and sessions are counted, if they are.
     fn network(&self, address: IpAddr) -> Option<Network> {
-        if address.is_loopback() && !self.limit_loopback {
+        if address.is_loopback() && !self.limit_loopback || self.proxies.trusts(address) {
             return None;
         }
         Some(match address {
@@ -133,12 +136,19 @@ impl Admission {
     }
 }
 
+impl Admission {
+    /// What a request is told, if sessions from its client's address are limited.
+    pub(super) fn newcomer(self: &Arc<Self>, client: IpAddr) -> Option<Newcomer> {
+        self.newcomers.as_ref()?;
+        let network = self.network(client)?;
+        Some(Newcomer { admission: self.clone(), network })
+    }
+}
+
 impl Place {
-    /// What the requests of this connection are told, if sessions from its address are limited.
-    pub(super) fn newcomer(&self, address: IpAddr) -> Option<Newcomer> {
-        self.admission.newcomers.as_ref()?;
-        let network = self.admission.network(address)?;
-        Some(Newcomer { admission: self.admission.clone(), network })
+    /// What decided about it.
+    pub(super) fn admission(&self) -> &Arc<Admission> {
+        &self.admission
     }
 }
 

@@ -1,11 +1,12 @@
 //! One connection on its shard: TLS if set, then HTTP until it is closed or upgraded.
 
+use super::admission::Admission;
 use super::admission::Place;
 use super::clock::{Clock, Deadlines, Overdue};
 use super::connections::HttpConnection;
 use super::settings::ServerSettings;
 use super::watch::{AnswerBody, OverTcp, RequestBody, Watch, Watched};
-use super::{Newcomer, OnShard, Secure, strict};
+use super::{OnShard, Secure, strict};
 use crate::Io;
 use crate::sse::Streaming;
 use axum::extract::ConnectInfo;
@@ -62,7 +63,7 @@ struct Origin {
     address: SocketAddr,
     shard: u8,
     secure: bool,
-    newcomer: Option<Newcomer>,
+    admission: Arc<Admission>,
 }
 
 impl Serving {
@@ -111,8 +112,8 @@ impl Serving {
                 return;
             }
         };
-        let newcomer = place.newcomer(address.ip());
-        let origin = Origin { address, shard, secure: self.is_tls(), newcomer };
+        let admission = place.admission().clone();
+        let origin = Origin { address, shard, secure: self.is_tls(), admission };
         let served = match &self.tls {
             None => self.drive(stream, place, origin).await,
             Some(tls) => match self.encrypt(tls, stream).await {
@@ -223,13 +224,15 @@ impl Serving {
                 violation.answer()
             }
             Ok(()) => {
-                head.extensions.insert(ConnectInfo(origin.address));
+                let (peer, port) = (origin.address.ip(), origin.address.port());
+                let client = origin.admission.proxies.client(peer, &head.headers);
+                head.extensions.insert(ConnectInfo(SocketAddr::new(client, port)));
                 head.extensions.insert(OnShard(origin.shard));
                 if origin.secure {
                     head.extensions.insert(Secure);
                 }
-                if let Some(newcomer) = &origin.newcomer {
-                    head.extensions.insert(newcomer.clone());
+                if let Some(newcomer) = origin.admission.newcomer(client) {
+                    head.extensions.insert(newcomer);
                 }
                 let body = RequestBody::new(body, watch.clone());
                 self.router.call(Request::from_parts(head, body)).await?

@@ -13,6 +13,7 @@ mod admission;
 mod clock;
 mod connection;
 mod connections;
+mod forwarded;
 mod head;
 mod listen;
 mod newcomers;

@@ -13,11 +13,15 @@ pub struct ServerSettings {
     /// How many of them may come from one IPv4 address or one IPv6 network of 64 bits, which is
     /// what one customer gets. 0 switches the limit off. Default: 10 000: a company or a hall
     /// behind one address fits, and one machine cannot take all places. Behind a reverse proxy
-    /// on another machine all clients have the proxy's address: set 0 there.
+    /// on another machine all clients have the proxy's address: name it in `trusted_proxies`.
     pub max_connections_per_address: usize,
     /// Whether loopback addresses count too. Default: no, a reverse proxy on this machine is one
     /// address for all clients.
     pub limit_loopback: bool,
+    /// One's own reverse proxies: the client's address is the one they tell in `X-Forwarded-For`, for
+    /// handlers and for the limits of sessions per address. Their own connections are not counted
+    /// per address. Default: none; whoever is believed can be whoever it wants.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
     /// How many connections per second are accepted; a second's worth may come at once. 0
     /// switches the limit off. Default: 0, since everybody's coming back after a restart looks
     /// like an attack.
@@ -26,7 +30,7 @@ pub struct ServerSettings {
     /// that names a session which does not exist counts as one. Beyond that they are answered 429.
     /// 0 switches the limit off. Default: 1 000: the crowd behind one address is back within
     /// seconds after a restart, and a machine that opens sessions to drop them fills no memory.
-    /// Behind a reverse proxy on another machine: set 0, as above.
+    /// Behind reverse proxies it is the client's address, if they are in `trusted_proxies`.
     pub max_sessions_per_address_per_second: u32,
     /// How many of them may come at once after a time of quiet. Default: 10 000, as many as one
     /// address may have connections.
@@ -61,6 +65,7 @@ impl Default for ServerSettings {
             max_connections: 100_000,
             max_connections_per_address: 10_000,
             limit_loopback: false,
+            trusted_proxies: Vec::new(),
             max_connections_per_second: 0,
             max_sessions_per_address_per_second: 1_000,
             session_burst_per_address: 10_000,

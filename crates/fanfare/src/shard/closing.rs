@@ -8,6 +8,7 @@ use crate::counters::Counters;
 use crate::disconnect::{Disconnect, DisconnectReason};
 use crate::socket::Socket;
 use crate::sse::StreamEnd;
+use engineio::Transport;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -131,7 +132,11 @@ impl Shard {
             }
             session
         };
-        self.io.inner().counters.closed(reason.as_str());
+        let counters = &self.io.inner().counters;
+        counters.closed(reason.as_str());
+        if session.protocol.transport() == Transport::Websocket {
+            Counters::add(&counters.closed_as_websocket, 1);
+        }
         Self::let_go(&session, reason);
     }
 

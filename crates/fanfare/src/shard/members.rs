@@ -8,6 +8,7 @@ use crate::socket::Description;
 use hub::{Hub, JoinError, Member, Room, SocketId, Target};
 use serde_json::Value;
 use std::rc::Rc;
+use std::time::Duration;
 
 impl Shard {
     /// Puts a socket into rooms: all of them, or as many as the limit allows. `told` hears of it
@@ -140,6 +141,30 @@ impl Shard {
         for socket in self.targets(core, target) {
             self.disconnect(socket, close);
         }
+    }
+
+    /// Disconnects the sockets of a target whose clients have sent nothing for a time: how many.
+    pub(crate) fn disconnect_inactive(
+        self: &Rc<Self>,
+        core: &NamespaceCore,
+        target: &Target,
+        time: Duration,
+        close: bool,
+    ) -> usize {
+        let sockets = self.targets(core, target);
+        let inactive: Vec<SocketKey> = {
+            let state = self.state.borrow();
+            let is_inactive = |key: &SocketKey| {
+                let slot = state.sockets.get(*key);
+                slot.is_some_and(|slot| slot.socket.inactive_for() >= time)
+            };
+            sockets.into_iter().filter(is_inactive).collect()
+        };
+        let count = inactive.len();
+        for socket in inactive {
+            self.disconnect(socket, close);
+        }
+        count
     }
 
     /// What is known of the sockets of a target.

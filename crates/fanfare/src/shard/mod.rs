@@ -129,6 +129,8 @@ pub(crate) struct Shard {
     spare: Cell<Vec<Op>>,
     stopped: Cell<bool>,
     turns: RefCell<Turns>,
+    /// When the first event of those that this tick delivers was published.
+    oldest: Cell<Option<Instant>>,
 }
 
 /// Bytes one read may take: a burst of small messages, or a good part of a large one.
@@ -175,6 +177,9 @@ impl Shard {
             recorder.hand_over();
         }
         self.flush();
+        if let Some(oldest) = self.oldest.take() {
+            self.io.inner().counters.latency.observe(oldest.elapsed());
+        }
         if self.stopped.get() { Poll::Ready(()) } else { Poll::Pending }
     }
 
@@ -198,7 +203,12 @@ impl Shard {
 
     fn apply(self: &Rc<Self>, op: Op) {
         match op {
-            Op::Broadcast(broadcast, asked) => self.broadcast(&broadcast, asked),
+            Op::Broadcast(broadcast, asked) => {
+                let oldest =
+                    self.oldest.get().map_or(broadcast.since, |it| it.min(broadcast.since));
+                self.oldest.set(Some(oldest));
+                self.broadcast(&broadcast, asked);
+            }
             Op::Packet { socket, packet, flags } => self.send(socket, packet, flags),
             Op::Ask { socket, packet, id, waiting } => self.ask(socket, packet, id, waiting),
             Op::ForgetAck { socket, id } => self.forget_ack(socket, id),
@@ -289,6 +299,7 @@ async fn run(io: Io, index: u8) {
         spare: Cell::default(),
         stopped: Cell::new(false),
         turns: RefCell::default(),
+        oldest: Cell::default(),
     });
     std::future::poll_fn(|cx| shard.tick(cx)).await;
 }

@@ -13,6 +13,7 @@ use socketio::{Args, Encoded, EventName};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 /// An event on its way to many sockets: encoded once for all shards.
@@ -28,6 +29,8 @@ pub(crate) struct Broadcasting {
     pub(crate) kept: bool,
     /// Somebody listens to what goes out.
     pub(crate) overheard: bool,
+    /// When it was published.
+    pub(crate) since: Instant,
     /// Where it stands in the log, if it is recorded.
     pub(crate) sequence: Option<u64>,
 }
@@ -81,6 +84,7 @@ impl Broadcasting {
             asks: ack.is_some(),
             kept: true,
             overheard: !core.handlers.load().any_outgoing.is_empty(),
+            since: Instant::now(),
             sequence: None,
             core,
         }

@@ -134,7 +134,11 @@ impl Shard {
         let mut state = self.state.borrow_mut();
         let key = state.sessions.insert(session);
         state.by_sid.insert(sid, key);
-        Counters::add(&self.io.inner().counters.sessions_opened, 1);
+        let counters = &self.io.inner().counters;
+        Counters::add(&counters.sessions_opened, 1);
+        if transport == Transport::Websocket {
+            Counters::add(&counters.opened_as_websocket, 1);
+        }
         Some((sid, key))
     }
 
@@ -321,6 +325,7 @@ impl Shard {
                     }
                 }
                 Output::Switched => {
+                    Counters::add(&self.io.inner().counters.upgraded, 1);
                     session.switch();
                     state.mark(key);
                     self.wake();

@@ -59,6 +59,7 @@ impl Shard {
             Incoming::Event { namespace, name, args, ack } => {
                 Counters::add(&self.io.inner().counters.events_received, 1);
                 if let Some(socket) = self.socket_in(key, &namespace) {
+                    socket.is_active();
                     self.event(&socket, &Event { name, args }, ack);
                 }
             }

@@ -31,7 +31,21 @@ pub(crate) use self::socket::serve;
 /// The path of the endpoint.
 pub(crate) const PATH: &str = "/v1/rooms/{room}/history";
 
-/// Answers a request.
+/// What was sent to a room, in pages; with `wait` it is held until something comes.
+#[utoipa::path(
+    get, path = "/v1/rooms/{room}/history", tag = "history",
+    params(
+        ("room" = String, Path),
+        ("after" = Option<String>, Query, description = "Only what came after this position"),
+        ("before" = Option<String>, Query, description = "Only what came before this position"),
+        ("limit" = Option<u16>, Query, description = "1 to 1 000; 100 if not said"),
+        ("order" = Option<String>, Query, description = "asc or desc"),
+        ("namespace" = Option<String>, Query, description = "The namespace; / if not said"),
+        ("wait" = Option<String>, Query, description = "How long to wait for something: at most 60s"),
+    ),
+    responses((status = 200), (status = 400), (status = 401), (status = 403), (status = 404), (status = 410), (status = 503)),
+    security((), ("key" = []), ("token" = []))
+)]
 pub(crate) async fn answer(
     context: &Context,
     room: Result<Path<String>, PathRejection>,
@@ -53,7 +67,7 @@ async fn page_of(
     if head.method != Method::GET && head.method != Method::HEAD {
         return Err(Refusal::method("GET, HEAD"));
     }
-    let caller = context.caller(&head.headers).await?;
+    let caller = context.caller(head).await?;
     // Decoded once, by the router, and what was decoded is what is checked.
     let Path(room) = room.ok_or_else(not_utf8)?;
     let question = Question::of_query(head.uri.query().unwrap_or_default());

@@ -2,12 +2,16 @@
 
 mod request;
 
+use std::time::SystemTime;
+
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use fanfare::eventlog::{self, AppendError};
 use fanfare::{EmitError, Published};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use self::request::{Publish, Recipients};
@@ -16,10 +20,72 @@ use crate::context::Context;
 use crate::http;
 use crate::refusal::{Refusal, json_response};
 
+/// The body of a publish, for the description; [`request`] reads it, and is stricter.
+#[derive(Debug, utoipa::ToSchema)]
+#[allow(dead_code, reason = "only described")]
+pub(crate) struct PublishBody {
+    /// The event's name, such as `task.created` or `task:created`: 1 to 255 bytes.
+    event: String,
+    /// Its arguments.
+    args: Option<Vec<Value>>,
+    /// The rooms that get it: 1 to 1 000. Exactly one of `rooms`, `users`, `sockets` and `all`.
+    rooms: Option<Vec<String>>,
+    /// The users whose devices get it.
+    users: Option<Vec<String>>,
+    /// The ids of the sockets that get it.
+    sockets: Option<Vec<String>>,
+    /// `true`: everybody in the namespace.
+    all: Option<bool>,
+    /// Rooms (and `user:<id>`, and ids of sockets) that do not get it.
+    except: Option<Vec<String>>,
+    /// The namespace; `/` if not said.
+    namespace: Option<String>,
+    /// Whether it may be dropped for who cannot take it at once.
+    volatile: Option<bool>,
+}
+
+/// What is answered.
+#[derive(Debug, utoipa::ToSchema)]
+#[allow(dead_code, reason = "only described")]
+pub(crate) struct PublishedBody {
+    ok: bool,
+    /// Where it stands in the event log, if it is recorded.
+    position: Option<String>,
+    /// The `Idempotency-Key` was known: nothing was sent now.
+    repeated: Option<bool>,
+}
+
+/// The body of a batch.
+#[derive(Debug, utoipa::ToSchema)]
+#[allow(dead_code, reason = "only described")]
+pub(crate) struct BatchBody {
+    /// 1 to 1 000 events.
+    events: Vec<PublishBody>,
+}
+
+/// The answer to a batch.
+#[derive(Debug, utoipa::ToSchema)]
+#[allow(dead_code, reason = "only described")]
+pub(crate) struct BatchAnswer {
+    /// Whether all were sent.
+    ok: bool,
+    /// An answer for each event, in their order.
+    results: Vec<PublishedBody>,
+}
+
 /// The path of the endpoint.
 pub const PATH: &str = "/v1/publish";
 
-/// Answers a request.
+/// The path for several at once.
+pub(crate) const BATCH_PATH: &str = "/v1/publish/batch";
+
+/// Sends an event to rooms, users, sockets or everybody.
+#[utoipa::path(
+    post, path = "/v1/publish", tag = "publish", request_body = PublishBody,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a retry safe: 1 to 255 visible ASCII characters")),
+    responses((status = 200, description = "It is recorded and on its way", body = PublishedBody), (status = 400), (status = 401), (status = 413), (status = 415), (status = 503), (status = 507)),
+    security(("key" = []))
+)]
 pub(crate) async fn answer(context: &Context, request: Request<Body>) -> Response {
     match publish(context, request).await {
         Ok(published) => json_response(StatusCode::OK, &told(published)),
@@ -27,9 +93,52 @@ pub(crate) async fn answer(context: &Context, request: Request<Body>) -> Respons
     }
 }
 
+async fn publish(context: &Context, request: Request<Body>) -> Result<Published, Refusal> {
+    let (body, key) = read(context, request).await?;
+    emit(context, request::parse(&body)?, key).await
+}
+
+/// Sends several events in their order. Each is sent or refused by itself: `results` has an answer for
+/// each. With an `Idempotency-Key` a retry of the whole is safe: each event is known by its place.
+#[utoipa::path(
+    post, path = "/v1/publish/batch", tag = "publish", request_body = BatchBody,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a retry safe: 1 to 250 visible ASCII characters")),
+    responses((status = 200, description = "An answer for each event", body = BatchAnswer), (status = 400), (status = 401), (status = 413), (status = 415)),
+    security(("key" = []))
+)]
+pub(crate) async fn answer_batch(context: &Context, request: Request<Body>) -> Response {
+    let published = async {
+        let (body, key) = read(context, request).await?;
+        let events = request::parse_batch(&body)?;
+        let published = events.into_iter().enumerate().map(|(index, event)| {
+            // A retry of the whole finds each event by its place.
+            let key = key.as_ref().map(|key| format!("{key}:{index}"));
+            async move { emit(context, event?, key).await }
+        });
+        // They enter the log in this order: each does with its first step.
+        Ok(join_all(published).await)
+    };
+    match published.await {
+        Ok(results) => {
+            let now = SystemTime::now();
+            let told = |result: &Result<Published, Refusal>| match result {
+                Ok(published) => told(*published),
+                Err(refusal) => json!(refusal.answer(now)),
+            };
+            let ok = results.iter().all(Result::is_ok);
+            let results: Vec<Value> = results.iter().map(told).collect();
+            json_response(StatusCode::OK, &json!({ "ok": ok, "results": results }))
+        }
+        Err(refusal) => Refusal::into_response(refusal),
+    }
+}
+
 /// The checks in the order of what they cost, and so that nothing is read for, or told to,
 /// somebody without the key.
-async fn publish(context: &Context, request: Request<Body>) -> Result<Published, Refusal> {
+async fn read(
+    context: &Context,
+    request: Request<Body>,
+) -> Result<(Bytes, Option<String>), Refusal> {
     let (head, body) = request.into_parts();
     if head.method != Method::POST {
         return Err(Refusal::method("POST"));
@@ -38,7 +147,7 @@ async fn publish(context: &Context, request: Request<Body>) -> Result<Published,
     check_query(&head)?;
     let key = idempotency_key(&head.headers)?;
     let body = http::read(context, &head.headers, body).await?;
-    emit(context, request::parse(&body)?, key).await
+    Ok((body, key))
 }
 
 async fn emit(
@@ -106,7 +215,8 @@ fn check_query(head: &Parts) -> Result<(), Refusal> {
     Err(Refusal::new(Code::InvalidRequest, message))
 }
 
-fn not_emitted(error: EmitError) -> Refusal {
+/// What is said when the library does not send an event.
+pub(crate) fn not_emitted(error: EmitError) -> Refusal {
     match error {
         EmitError::Overloaded => unavailable(
             Code::Overloaded,
@@ -119,11 +229,7 @@ fn not_emitted(error: EmitError) -> Refusal {
         }
         EmitError::Log(error) => not_appended(&error),
         // The rest was checked before; what the library refuses all the same is the caller's.
-        error => {
-            let refusal =
-                Refusal::new(Code::InvalidRequest, format!("The event cannot be sent: {error}"));
-            refusal
-        }
+        error => Refusal::new(Code::InvalidRequest, format!("The event cannot be sent: {error}")),
     }
 }
 
@@ -132,8 +238,7 @@ fn not_appended(error: &AppendError) -> Refusal {
     match error {
         AppendError::Refused(eventlog::Refusal::DiskFull) => {
             let message = "The event was not sent: the disk with the event log is full.";
-            let refusal = Refusal::new(Code::LogFull, message);
-            refusal
+            Refusal::new(Code::LogFull, message)
         }
         AppendError::Unknown(_) => unavailable(
             Code::LogUncertain,
@@ -141,8 +246,7 @@ fn not_appended(error: &AppendError) -> Refusal {
              Idempotency-Key, or not at all.",
         ),
         AppendError::Record { fault, .. } => {
-            let refusal = Refusal::new(Code::InvalidRequest, format!("The event: {fault}."));
-            refusal
+            Refusal::new(Code::InvalidRequest, format!("The event: {fault}."))
         }
         error => unavailable(Code::LogUnavailable, &format!("The event was not sent: {error}.")),
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use fanfare::Args;
+use fanfare::{Args, SocketId};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
@@ -58,6 +58,8 @@ struct Fields<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     users: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
+    sockets: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
     all: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     except: Option<&'a RawValue>,
@@ -69,6 +71,39 @@ struct Fields<'a> {
 
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// How many events a batch may have.
+pub(crate) const MAX_BATCH: usize = 1_000;
+
+/// A batch, its events unread: one that is wrong refuses itself alone.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Batch<'a> {
+    #[serde(borrow)]
+    events: Vec<&'a RawValue>,
+}
+
+/// Reads the body of a batch.
+///
+/// # Errors
+///
+/// A refusal of the whole.
+pub(crate) fn parse_batch(body: &[u8]) -> Result<Vec<Result<Publish, Refusal>>, Refusal> {
+    let expected = format!("{{events: [1 to {MAX_BATCH} events]}}");
+    let invalid = || {
+        let message = format!("The body is no batch of events; expected {expected}.");
+        Refusal::new(Code::InvalidRequest, message)
+            .with(json!({ "field": "events", "expected": expected }))
+    };
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(invalid());
+    }
+    let batch: Batch<'_> = serde_json::from_slice(body).map_err(|_| invalid())?;
+    if !(1..=MAX_BATCH).contains(&batch.events.len()) {
+        return Err(invalid());
+    }
+    Ok(batch.events.into_iter().map(|event| parse(event.get().as_bytes())).collect())
 }
 
 /// Reads a body.
@@ -101,22 +136,30 @@ fn fields(body: &[u8]) -> serde_json::Result<Fields<'_>> {
     }
 }
 
+const SOCKET_FORM: &str = "20 letters, digits, `-` and `_`";
 const EVENT_FORM: &str = "a name of 1 to 255 bytes without control characters";
-const ONE_TARGET: &str = "exactly one of `rooms`, `users` and `all: true`";
+const ONE_TARGET: &str = "exactly one of `rooms`, `users`, `sockets` and `all: true`";
 
 fn recipients(fields: &Fields<'_>) -> Result<Recipients, Refusal> {
-    match (fields.rooms, fields.users, fields.all) {
-        (Some(raw), None, None) => Ok(Recipients::Rooms(names("rooms", raw, 1)?)),
-        (None, Some(raw), None) => {
+    match (fields.rooms, fields.users, fields.sockets, fields.all) {
+        (Some(raw), None, None, None) => Ok(Recipients::Rooms(names("rooms", raw, 1)?)),
+        (None, Some(raw), None, None) => {
             let users = names("users", raw, 1)?;
             let rooms = users.into_iter().map(|user| format!("{USER_PREFIX}{user}")).collect();
             Ok(Recipients::Rooms(checked("users", rooms)?))
         }
-        (None, None, Some(raw)) => match read::<bool>("all", raw, "true")? {
+        (None, None, Some(raw), None) => {
+            let sockets = names("sockets", raw, 1)?;
+            if sockets.iter().any(|id| SocketId::parse(id).is_err()) {
+                return Err(field("sockets", "has an item that is no id of a socket", SOCKET_FORM));
+            }
+            Ok(Recipients::Rooms(sockets))
+        }
+        (None, None, None, Some(raw)) => match read::<bool>("all", raw, "true")? {
             true => Ok(Recipients::All),
-            false => Err(field("all", "is false", "true, or `rooms` or `users` instead")),
+            false => Err(field("all", "is false", "true, or another target instead")),
         },
-        (None, None, None) => Err(field("rooms", "is missing", ONE_TARGET)),
+        (None, None, None, None) => Err(field("rooms", "is missing", ONE_TARGET)),
         _ => Err(field("rooms", "is not the only target", ONE_TARGET)),
     }
 }

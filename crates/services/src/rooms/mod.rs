@@ -1,224 +1,424 @@
-//! What clients may ask for: joining and leaving rooms, by the events `room:join` and `room:leave`.
+//! Rooms: joining and leaving, what is kept of them, and who is in them.
 
-use fanfare::{
-    Ack, Args, Gap, JoinError, MAX_HISTORY_EVENTS, Namespace, Replay, Replayed, RoomNameError,
-    Socket,
-};
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+mod join;
+mod members;
+mod registry;
+mod routes;
 
-use crate::access::{Denied, Right};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use fanfare::{Disconnect, Namespace, RoomPattern, Socket, SocketId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use utoipa::ToSchema;
+
+use self::members::{Members, RoomKey};
+use self::registry::Made;
+use crate::access::Right;
+use crate::caller::{Author, Caller};
 use crate::code::Code;
 use crate::context::Context;
-use crate::history::{Event, POSITION_FORM, position};
-use crate::listen::refuse;
-use crate::names::check_joinable;
+use crate::listen::listen;
+use crate::names;
+use crate::outbox::Told;
 use crate::refusal::Refusal;
-use crate::replay::of_room;
+use crate::store::StoreError;
+use crate::webhooks::Webhooks;
 
-/// Lets the clients of a namespace join and leave rooms.
-pub(crate) fn serve(context: &Context, namespace: &Namespace) {
-    let context = context.clone();
-    let join = move |socket, args, ack| join(context.clone(), socket, args, ack);
-    namespace.on("room:join", join).on("room:leave", leave);
+pub(crate) use self::join::not_joined;
+pub use self::registry::{NewRoom, RoomChange, RoomRecord};
+pub(crate) use self::routes::routes;
+
+/// How many devices of a room are told at most.
+const MAX_DEVICES: usize = 1_000;
+
+/// The settings of rooms.
+#[derive(Debug, Clone)]
+pub struct RoomsSettings {
+    /// Whether only rooms can be joined that were made. Default: no; a room costs nothing.
+    pub must_exist: bool,
+    /// Whether clients may make rooms. Default: no; backends do.
+    pub clients_create: bool,
+    /// Rooms whose members hear who comes and goes (`user:joined`, `user:left`). Default: all.
+    pub announced: Vec<RoomPattern>,
+    /// In rooms with more users than this nobody hears it: each of n would hear n times. Default: 200.
+    pub announced_up_to: usize,
 }
 
-async fn join(context: Context, socket: Socket, args: Args, ack: Ack) {
-    let answer = joined(&context, &socket, &args, &ack).await;
-    send(&socket, ack, answer);
+impl Default for RoomsSettings {
+    fn default() -> Self {
+        RoomsSettings {
+            must_exist: false,
+            clients_create: false,
+            announced: "*".parse().into_iter().collect(),
+            announced_up_to: 200,
+        }
+    }
 }
 
-async fn joined(
-    context: &Context,
-    socket: &Socket,
-    args: &Args,
-    ack: &Ack,
-) -> Result<Done, Refusal> {
-    let (room, fields) = wanted(args)?;
-    let asked = replay(&fields)?;
-    context.allow(socket, Right::Join, &room, "roomId").await?;
-    let own = || of_room(context, socket.namespace().name(), &room);
-    // Without an ack there is nothing to give it in.
-    let replay = asked.or_else(own).filter(|_| ack.is_wanted());
-    join_room(socket, room, replay).await
+/// Rooms. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Rooms {
+    context: Context,
+    members: Arc<Mutex<Members>>,
+    changed: Arc<Notify>,
+    webhooks: Option<Webhooks>,
 }
 
-async fn leave(socket: Socket, args: Args, ack: Ack) {
-    let answer = wanted(&args).and_then(|(room, _)| {
-        // Its own rooms are the server's to take.
-        check_joinable(&room).map_err(|why| Denied::from(why).refusal("roomId"))?;
-        socket.leave(&room).map_err(|error| invalid(&error))?;
-        Ok(Done::without_past(room))
-    });
-    send(&socket, ack, answer);
+/// A user in a room, with the devices.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct MemberRecord {
+    /// Who it is.
+    #[schema(value_type = Object)]
+    pub user: Author,
+    /// The devices.
+    pub devices: Vec<Device>,
 }
 
-/// The room that is asked for, and the other fields.
-fn wanted(args: &Args) -> Result<(String, Map<String, Value>), Refusal> {
-    let given = args.parse::<(Map<String, Value>,)>().ok();
-    let given = given.and_then(|(mut fields,)| Some((fields.remove("roomId")?, fields)));
-    let Some((Value::String(room), fields)) = given else {
-        let message = "The argument is not an object with a room; expected {roomId: <name>}.";
-        let refusal = Refusal::new(Code::InvalidMessage, message);
-        return Err(refusal.with(json!({ "field": "roomId", "expected": "{roomId: <name>}" })));
-    };
-    Ok((room, fields))
+/// One connection of a user.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Device {
+    /// Its socket.
+    pub socket_id: String,
+    /// When it connected.
+    #[schema(value_type = String)]
+    pub connected_at: Value,
 }
 
-/// What of the past is asked for: `after` or `last`. Further fields are the application's own.
-fn replay(fields: &Map<String, Value>) -> Result<Option<Replay>, Refusal> {
-    let refused = |field: &str, expected: String| {
-        let message = format!("`{field}` is not what it should be; expected {expected}.");
-        Err(Refusal::new(Code::InvalidRequest, message)
-            .with(json!({ "field": field, "expected": expected })))
-    };
-    match (fields.get("after"), fields.get("last")) {
-        (None, None) => Ok(None),
-        (Some(Value::String(text)), None) => Ok(Some(Replay::After(position("after", text)?))),
-        (Some(_), None) => refused("after", POSITION_FORM.to_owned()),
-        (None, Some(count)) => {
-            let count = count.as_u64().and_then(|count| usize::try_from(count).ok());
-            match count.filter(|count| *count <= MAX_HISTORY_EVENTS) {
-                Some(count) => Ok(Some(Replay::Last(count))),
-                None => refused("last", format!("a whole number from 0 to {MAX_HISTORY_EVENTS}")),
+impl Rooms {
+    pub(crate) fn begin(context: &Context, webhooks: Option<Webhooks>) -> Result<Self, StoreError> {
+        context.store().migrate("rooms", registry::STEPS)?;
+        let (members, changed) = (Arc::default(), Arc::default());
+        let rooms = Rooms { context: context.clone(), members, changed, webhooks };
+        context.spawn(rooms.clone().mind());
+        Ok(rooms)
+    }
+
+    fn settings(&self) -> &RoomsSettings {
+        &self.context.settings().rooms
+    }
+
+    /// Makes a room.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::Conflict`] if it exists, [`Code::InvalidRequest`] for what it may not be, those of the store.
+    pub async fn create(
+        &self,
+        room: NewRoom,
+        creator: Option<String>,
+    ) -> Result<RoomRecord, Refusal> {
+        let name = room.name.as_deref();
+        registry::check(Code::InvalidRequest, Some(&room.room_id), name, Some(&room.metadata))?;
+        let namespace = self.namespace(room.namespace.as_deref())?;
+        let (store, namespace) = (self.context.store(), namespace.name().to_owned());
+        let made = store.write(move |transaction| {
+            registry::insert(transaction, &namespace, &room, creator.as_deref())
+        });
+        match made.await? {
+            Made::New(room) => Ok(room),
+            Made::Exists => Err(Refusal::new(Code::Conflict, "There is such a room already.")),
+            Made::TooMany => {
+                Err(Refusal::new(Code::Overloaded, "There are as many rooms as there may be."))
             }
         }
-        (Some(_), Some(_)) => refused("last", "either `after` or `last`".to_owned()),
     }
-}
 
-async fn join_room(socket: &Socket, room: String, replay: Option<Replay>) -> Result<Done, Refusal> {
-    let joined = match replay {
-        None => match socket.join(room.clone()) {
-            Ok(joining) => joining.await.map(|()| Done::without_past(room)),
-            Err(error) => return Err(invalid(&error)),
-        },
-        Some(replay) => match socket.join_with_history(room.clone(), replay) {
-            Ok(joining) => joining.await.map(|replayed| Done::with_past(room, &replayed)),
-            Err(error) => return Err(invalid(&error)),
-        },
-    };
-    joined.map_err(|error| not_joined(socket, &error))
-}
+    /// A room that was made.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::ChannelNotFound`], those of the store.
+    pub async fn find(&self, namespace: &str, id: &str) -> Result<RoomRecord, Refusal> {
+        let (namespace, id) = (namespace.to_owned(), id.to_owned());
+        let found = self.context.store().read(move |it| registry::find(it, &namespace, &id));
+        found.await?.ok_or_else(unknown)
+    }
 
-fn invalid(error: &RoomNameError) -> Refusal {
-    Refusal::new(Code::InvalidMessage, error.to_string())
-}
+    /// The rooms of a namespace that were made, by their ids, from behind one on.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn list(
+        &self,
+        namespace: &str,
+        after: &str,
+        limit: u16,
+    ) -> Result<Vec<RoomRecord>, Refusal> {
+        let (namespace, after) = (namespace.to_owned(), after.to_owned());
+        let limit = limit.clamp(1, registry::MAX_PAGE);
+        let page =
+            self.context.store().read(move |it| registry::page(it, &namespace, &after, limit));
+        Ok(page.await?)
+    }
 
-/// What is said to a client that could not join although it may.
-pub(crate) fn not_joined(socket: &Socket, error: &JoinError) -> Refusal {
-    match error {
-        JoinError::TooManyRooms { .. } => {
-            let max = socket.io().settings().max_rooms;
-            Refusal::new(Code::TooManyRooms, "The socket is in as many rooms as it may be.")
-                .with(json!({ "max_rooms": max }))
+    /// Changes a room's name or metadata. Its members hear `room:updated`.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::ChannelNotFound`], [`Code::InvalidRequest`], those of the store.
+    pub async fn change(
+        &self,
+        namespace: &str,
+        id: &str,
+        change: RoomChange,
+    ) -> Result<RoomRecord, Refusal> {
+        let metadata = change.metadata.as_ref();
+        registry::check(Code::InvalidRequest, None, change.name.as_deref(), metadata)?;
+        let (namespace, id) = (namespace.to_owned(), id.to_owned());
+        let written = self.context.outbox().write(move |transaction| {
+            let room = registry::change(transaction, &namespace, &id, &change)?;
+            let told = room
+                .iter()
+                .map(|room| Told::new(&namespace, vec![id.clone()], "room:updated", room));
+            let told = told.collect();
+            Ok((room, told))
+        });
+        written.await?.0.ok_or_else(unknown)
+    }
+
+    /// Removes a room: its members hear `room:deleted` and are taken out of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::ChannelNotFound`], those of the store.
+    pub async fn delete(&self, namespace: &str, id: &str) -> Result<(), Refusal> {
+        let (of, room) = (namespace.to_owned(), id.to_owned());
+        let written = self.context.outbox().write(move |transaction| {
+            let removed = registry::remove(transaction, &of, &room)?;
+            let told =
+                Told::new(&of, vec![room.clone()], "room:deleted", &json!({ "roomId": room }));
+            Ok((removed, if removed { vec![told] } else { Vec::new() }))
+        });
+        if !written.await?.0 {
+            return Err(unknown());
         }
-        // The socket went away meanwhile: nobody will read this.
-        error => Refusal::new(Code::NotJoined, error.to_string()),
+        if let Ok(leaving) = self.context.namespace(namespace)?.to(id).sockets_leave(id) {
+            leaving.await;
+        }
+        Ok(())
+    }
+
+    /// Who is in a room now, by users, with their devices; at most 1 000 of these.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::UnknownNamespace`], [`Code::InvalidRequest`].
+    pub async fn members(&self, namespace: &str, room: &str) -> Result<Vec<MemberRecord>, Refusal> {
+        let sockets = self.context.namespace(namespace)?.to(room).fetch_sockets().await;
+        let invalid = |_| Refusal::field(Code::InvalidRequest, "room", names::ROOM_FORM);
+        let mut users: BTreeMap<String, MemberRecord> = BTreeMap::new();
+        for socket in sockets.map_err(invalid)?.iter().take(MAX_DEVICES) {
+            let user = Author::of_data(socket.data(), socket.id());
+            let connected_at = socket.handshake().get("issued").and_then(Value::as_u64);
+            let device = Device {
+                socket_id: socket.id().to_string(),
+                connected_at: connected_at.map_or(Value::Null, crate::time::json),
+            };
+            let member = users.entry(user.id.clone());
+            member
+                .or_insert_with(|| MemberRecord { user, devices: Vec::new() })
+                .devices
+                .push(device);
+        }
+        Ok(users.into_values().collect())
+    }
+
+    fn namespace(&self, name: Option<&str>) -> Result<&Namespace, Refusal> {
+        self.context.namespace(name.unwrap_or("/"))
+    }
+
+    /// Whether a room may be joined although nobody made it.
+    async fn check_exists(&self, namespace: &str, room: &str) -> Result<(), Refusal> {
+        if !self.settings().must_exist || names::user_of(room).is_some() {
+            return Ok(());
+        }
+        self.find(namespace, room).await.map(drop)
     }
 }
 
-fn send(socket: &Socket, ack: Ack, answer: Result<Done, Refusal>) {
-    match answer {
-        Ok(done) => match Args::of(&(&done,)) {
-            Ok(args) => ack.send(args),
-            // An event may be nested too deeply to be nested in an ack.
-            Err(_) => ack.send((done.without_events(),)),
-        },
-        Err(refusal) => {
-            tracing::debug!(code = refusal.code.as_str(), "a client may not join or leave a room");
-            refuse(socket, ack, &refusal);
+fn unknown() -> Refusal {
+    Refusal::new(Code::ChannelNotFound, "There is no such room.").with(json!({ "field": "roomId" }))
+}
+
+/// Who came and who left, told to the others.
+impl Rooms {
+    fn lock(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The key of a room that stands for people who are in it together.
+    fn key(namespace: &str, room: &str) -> Option<RoomKey> {
+        let shared = names::check_joinable(room).is_ok();
+        shared.then(|| RoomKey { namespace: namespace.to_owned(), room: room.to_owned() })
+    }
+
+    fn entered(&self, socket: &Socket, room: &str) {
+        let Some(key) = Self::key(socket.namespace().name(), room) else { return };
+        let who = Caller::of(socket).author(socket);
+        let (fresh, count) = self.lock().enter(&key, &who, socket.id());
+        if fresh {
+            self.announce(&key, Some(socket.id()), &who, count);
+        }
+        // Gone meanwhile: its end came before its beginning, and was nobody's.
+        if !socket.is_connected() {
+            self.lock().lose(&key, &who.id, socket.id(), Instant::now() + Members::GRACE);
+            self.changed.notify_one();
+        }
+    }
+
+    fn left(&self, socket: &Socket, room: &str) {
+        let Some(key) = Self::key(socket.namespace().name(), room) else { return };
+        let who = Caller::of(socket).author(socket);
+        let (gone, count) = self.lock().leave(&key, &who.id, socket.id());
+        if gone {
+            self.announce(&key, None, &who, count);
+        }
+    }
+
+    fn lost(&self, socket: &Socket, end: &Disconnect) {
+        let at = Instant::now() + Members::GRACE;
+        for room in &end.rooms {
+            let Some(key) = Self::key(socket.namespace().name(), room.as_str()) else { continue };
+            let who = Caller::of(socket).author(socket);
+            if end.reason.is_recoverable() {
+                self.lock().lose(&key, &who.id, socket.id(), at);
+                self.changed.notify_one();
+            } else {
+                self.left(socket, room.as_str());
+            }
+        }
+    }
+
+    /// Somebody came by a socket, which need not be told, or somebody left.
+    fn announce(&self, key: &RoomKey, came_by: Option<SocketId>, who: &Author, count: usize) {
+        let RoomKey { namespace, room } = key;
+        let occupied = came_by.is_some() && count == 1;
+        if let Some(webhooks) = self.webhooks.as_ref().filter(|_| occupied || count == 0) {
+            webhooks.room(namespace, room, occupied);
+        }
+        let mut announced = self.settings().announced.iter();
+        let announced = announced.any(|pattern| pattern.matches(namespace, room));
+        if !announced || count > self.settings().announced_up_to {
+            return;
+        }
+        let Ok(namespace) = self.context.namespace(namespace) else { return };
+        let told = json!({ "roomId": room, "user": who, "members": count });
+        // Not a part of the room's past: who comes later asks who is there.
+        let others = namespace.to(room.as_str()).unrecorded();
+        let told = match came_by {
+            Some(socket) => others.except(socket).emit("user:joined", (told,)),
+            None => others.emit("user:left", (told,)),
+        };
+        if let Err(error) = told {
+            tracing::debug!(%error, "who came or left could not be told");
+        }
+    }
+
+    /// Minds those who were lost, for as long as it is run.
+    async fn mind(self) {
+        loop {
+            let changed = self.changed.notified();
+            let (gone, next) = {
+                let mut members = self.lock();
+                (members.expire(Instant::now()), members.next())
+            };
+            for (key, who, count) in gone {
+                self.announce(&key, None, &who, count);
+            }
+            match next {
+                Some(next) => {
+                    let _ = tokio::time::timeout_at(next.into(), changed).await;
+                }
+                None => changed.await,
+            }
         }
     }
 }
 
-/// The answer to who joined or left.
-#[derive(Debug, Serialize)]
-struct Done {
-    ok: bool,
-    room: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    events: Option<Vec<Event>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    head: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reset: Option<Reset>,
+/// A room as clients name it: `{roomId}`, or `{chatId}` for `chat:<id>`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RoomName {
+    room_id: Option<String>,
+    chat_id: Option<String>,
 }
 
-/// Why the past that was asked for is not there.
-#[derive(Debug, Serialize)]
-struct Reset {
-    reason: &'static str,
-    head: Option<String>,
+/// Lets the clients of a namespace use rooms.
+pub(crate) fn serve(rooms: &Rooms, namespace: &Namespace) {
+    join::serve(rooms, namespace);
+    let this = rooms.clone();
+    namespace.on_connect(move |socket: Socket| {
+        let this = this.clone();
+        async move {
+            for room in socket.rooms().await {
+                this.entered(&socket, room.as_str());
+            }
+        }
+    });
+    let this = rooms.clone();
+    namespace.on_disconnect(move |socket: Socket, end: Disconnect| {
+        this.lost(&socket, &end);
+        async {}
+    });
+    let this = rooms.clone();
+    listen(namespace, "room:create", move |socket: Socket, room: NewRoom| {
+        let this = this.clone();
+        async move {
+            if !this.settings().clients_create {
+                let message =
+                    "Clients do not make rooms here; the setting is rooms.clients_create.";
+                return Err(Refusal::new(Code::PermissionDenied, message));
+            }
+            let name = room.name.as_deref();
+            registry::check(Code::InvalidMessage, Some(&room.room_id), name, Some(&room.metadata))?;
+            this.context.allow(&socket, Right::Join, &room.room_id, "roomId").await?;
+            let creator = Caller::of(&socket).author(&socket).id;
+            let room = NewRoom { namespace: Some(socket.namespace().name().to_owned()), ..room };
+            Ok(json!({ "room": this.create(room, Some(creator)).await? }))
+        }
+    });
+    let this = rooms.clone();
+    listen(namespace, "room:get", move |socket: Socket, named: RoomName| {
+        let this = this.clone();
+        async move {
+            let id = named.name()?;
+            this.context.allow(&socket, Right::Join, &id, "roomId").await?;
+            Ok(json!({ "room": this.find(socket.namespace().name(), &id).await? }))
+        }
+    });
+    let this = rooms.clone();
+    listen(namespace, "room:members", move |socket: Socket, named: RoomName| {
+        let this = this.clone();
+        async move {
+            let id = named.name()?;
+            this.context.allow(&socket, Right::Presence, &id, "roomId").await?;
+            Ok(json!({ "members": this.members(socket.namespace().name(), &id).await? }))
+        }
+    });
 }
 
-impl Done {
-    fn without_past(room: String) -> Self {
-        Done { ok: true, room, events: None, head: None, reset: None }
-    }
-
-    fn with_past(room: String, past: &Replayed) -> Self {
-        let head = past.head.map(|head| head.to_string());
-        let reset = past.gap.map(|gap| Reset { reason: gap.as_str(), head: head.clone() });
-        let events = past.events.iter().map(Event::of).collect();
-        Done { events: Some(events), head, reset, ..Done::without_past(room) }
-    }
-
-    fn without_events(self) -> Self {
-        let reset = Reset { reason: Gap::TooMuch.as_str(), head: self.head.clone() };
-        Done { events: Some(Vec::new()), reset: Some(reset), ..self }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    //! What is read from the arguments, and what is answered to those that do not fit.
-
-    use super::*;
-
-    #[test]
-    fn the_room_is_read_from_the_first_argument() {
-        for (args, expected) in [
-            (r#"[{"roomId":"a"}]"#, Ok("a")),
-            (r#"[{"roomId":"a","as":"guest"},1]"#, Ok("a")),
-            ("[]", Err(Code::InvalidMessage)),
-            ("[null]", Err(Code::InvalidMessage)),
-            (r#"["a"]"#, Err(Code::InvalidMessage)),
-            (r#"[["a"]]"#, Err(Code::InvalidMessage)),
-            (r#"[{"room":"a"}]"#, Err(Code::InvalidMessage)),
-            (r#"[{"roomId":null}]"#, Err(Code::InvalidMessage)),
-            (r#"[{"roomId":5}]"#, Err(Code::InvalidMessage)),
-            (r#"[{"roomId":["a"]}]"#, Err(Code::InvalidMessage)),
-        ] {
-            let parsed = Args::from_json(args, Vec::new()).unwrap();
-            let result = wanted(&parsed).map(|(room, _)| room).map_err(|refusal| refusal.code);
-            assert_eq!(result, expected.map(str::to_owned), "{args}");
+impl RoomName {
+    /// The room's name.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::InvalidMessage`].
+    pub(crate) fn name(self) -> Result<String, Refusal> {
+        match (self.room_id, self.chat_id) {
+            (Some(room), None) => Ok(room),
+            (None, Some(chat)) => Ok(chat_room(&chat)),
+            _ => Err(Refusal::field(Code::InvalidMessage, "roomId", "either `roomId` or `chatId`")),
         }
     }
+}
 
-    #[test]
-    fn the_past_is_asked_for_by_a_position_or_a_number() {
-        let a = "AAAAAAAAAAA.B";
-        let at = Replay::After(a.parse().unwrap());
-        for (fields, expected) in [
-            (json!({}), Ok(None)),
-            (json!({ "as": "guest" }), Ok(None)),
-            (json!({ "after": a }), Ok(Some(at))),
-            (json!({ "last": 0 }), Ok(Some(Replay::Last(0)))),
-            (json!({ "last": 1000 }), Ok(Some(Replay::Last(1000)))),
-            (json!({ "last": 1001 }), Err("last")),
-            (json!({ "last": -1 }), Err("last")),
-            (json!({ "last": 1.5 }), Err("last")),
-            (json!({ "last": "5" }), Err("last")),
-            (json!({ "last": null }), Err("last")),
-            (json!({ "after": 5 }), Err("after")),
-            (json!({ "after": "" }), Err("after")),
-            (json!({ "after": "AAAAAAAAAAA.AB" }), Err("after")),
-            (json!({ "after": a, "last": 5 }), Err("last")),
-        ] {
-            let result = replay(fields.as_object().unwrap());
-            let result = result.map_err(|it| it.details["field"].as_str().unwrap().to_owned());
-            assert_eq!(result, expected.map_err(str::to_owned), "{fields}");
-        }
-    }
+/// The room of a chat.
+pub(crate) fn chat_room(chat: &str) -> String {
+    format!("chat:{chat}")
 }

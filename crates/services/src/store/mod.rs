@@ -166,6 +166,18 @@ impl Store {
         run(&self.writer, change).await
     }
 
+    /// The same, begun at once: several begin in the order of the calls, whoever awaits them.
+    pub fn start_write<T, F>(
+        &self,
+        change: F,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        start(&self.writer, change)
+    }
+
     /// Reads something that was committed.
     ///
     /// # Errors
@@ -179,7 +191,20 @@ impl Store {
         run(&self.reader, question).await
     }
 
-    /// The same from a thread that may wait, before clients are served.
+    /// Changes something from a thread that may wait, before clients are served.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn write_now<T, F>(&self, change: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.writer.wait(change)
+    }
+
+    /// Reads something from a thread that may wait, before clients are served.
     ///
     /// # Errors
     ///
@@ -198,9 +223,23 @@ where
     T: Send + 'static,
     F: FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
 {
+    start(worker, work).await
+}
+
+fn start<T, F>(
+    worker: &Worker,
+    work: F,
+) -> impl Future<Output = Result<T, StoreError>> + Send + use<T, F>
+where
+    T: Send + 'static,
+    F: FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+{
     let (sender, receiver) = oneshot::channel();
-    worker.send(Job::new(work, move |result| drop(sender.send(result))))?;
-    receiver.await.map_err(|_| StoreError::Closed)?
+    let sent = worker.send(Job::new(work, move |result| drop(sender.send(result))));
+    async move {
+        sent?;
+        receiver.await.map_err(|_| StoreError::Closed)?
+    }
 }
 
 fn connect(path: Option<&Path>, reads: bool) -> rusqlite::Result<Connection> {
