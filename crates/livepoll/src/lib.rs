@@ -22,7 +22,7 @@ mod token;
 mod view;
 
 pub use error::Refused;
-pub use event::{Audience, Event};
+pub use event::{Audience, Envelope, Event};
 pub use relay::{NotPublished, Publisher};
 pub use service::{BeginError, Livepoll};
 pub use settings::{Rates, Settings};
