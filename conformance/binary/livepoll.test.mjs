@@ -150,7 +150,7 @@ suiteOfBinary("live polling", (start) => {
     ]) {
       const poll = await session.poll(kind, more);
       await Promise.all(people.map((voter, index) => session.vote(poll, voter, ballots[index])));
-      const { payload } = (await until(presenter, votes(3))).at(-1);
+      const { payload } = (await until(presenter, (event) => votes(3)(event) && event.payload.pollId === poll.id)).at(-1);
       assert.deepEqual(payload.results, await session.results(poll));
       const { results } = payload;
       const shown = {

@@ -110,6 +110,16 @@ impl Event {
         }
     }
 
+    /// The poll whose results have changed with it.
+    pub(crate) fn counted(&self) -> Option<PollId> {
+        let id = match self.kind.as_str() {
+            "vote:accepted" => self.payload.get("pollId"),
+            "poll:closed" => self.payload.get("poll").and_then(|poll| poll.get("id")),
+            _ => None,
+        };
+        PollId::parse(id?.as_str()?)
+    }
+
     pub(crate) fn session_created(it: &Session) -> Result<Self, Refused> {
         Self::session_changed(it, "session:created", it.created)
     }

@@ -43,9 +43,6 @@ const CLEAN_TURN: Duration = Duration::from_secs(60);
 const TIMER_TURN: Duration = Duration::from_secs(15);
 const TIMER_TURN_SHARED: Duration = Duration::from_secs(1);
 
-/// After a restart the results of polls that closed within this time are told once more.
-const RETOLD_MS: u64 = 60_000;
-
 /// Live polling. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Livepoll(Arc<Inner>);
@@ -59,7 +56,6 @@ struct Inner {
     limits: Limits,
     publisher: Arc<dyn Publisher>,
     presence: Presence,
-    conflation: Conflation,
     /// Says that an event was left behind.
     left: Arc<Notify>,
     /// Says that a poll with a time limit was opened.
@@ -111,14 +107,12 @@ impl Livepoll {
         let fresh: [u8; 32] = random::bytes()?;
         let fresh = fresh.iter().map(|byte| format!("{byte:02x}")).collect();
         let secret = db.secret("tokens", fresh).await?;
-        let interval = Duration::from_secs(1) / settings.results_per_second.get();
         let livepoll = Livepoll(Arc::new(Inner {
             context: context.clone(),
             tokens: Tokens::new(secret.as_bytes(), settings.retention),
             limits: Limits::new(settings.rates),
             publisher: Arc::new(Rooms(namespace.clone())),
             presence: Presence::default(),
-            conflation: Conflation::new(interval),
             left: Arc::default(),
             opened: Notify::new(),
             settings,
@@ -215,10 +209,7 @@ impl Livepoll {
     ///
     /// [`Refused`].
     pub async fn end_session(&self, id: &SessionId) -> Result<Session, Refused> {
-        let (session, closed) =
-            self.done(self.0.db.end_session(id.clone(), time::now_ms()).await)?;
-        closed.iter().for_each(|poll| self.0.conflation.mark(poll));
-        Ok(session)
+        self.done(self.0.db.end_session(id.clone(), time::now_ms()).await)
     }
 
     /// Lets somebody into the session with this code.
@@ -305,9 +296,7 @@ impl Livepoll {
     ///
     /// [`Refused`].
     pub async fn close(&self, id: &PollId) -> Result<Poll, Refused> {
-        let poll = self.done(self.0.db.close(id.clone(), time::now_ms()).await)?;
-        self.0.conflation.mark(&poll.id);
-        Ok(poll)
+        self.done(self.0.db.close(id.clone(), time::now_ms()).await)
     }
 
     /// Takes a participant's vote: whether it changed an earlier one. The events wait in the outbox
@@ -321,9 +310,8 @@ impl Livepoll {
         let (session, now) = (seat.session.clone(), time::now_ms());
         let cast = Cast { poll: poll.clone(), session, voter, ballot, now };
         let voted = self.done(self.0.db.vote(cast).await);
-        match &voted {
-            Ok(_) => self.0.conflation.mark(poll),
-            Err(why) => self.reject(seat, poll, why),
+        if let Err(why) = &voted {
+            self.reject(seat, poll, why);
         }
         voted
     }
@@ -382,14 +370,15 @@ impl Livepoll {
     /// Starts what is done beside answering.
     fn start(&self) -> Result<(), Refused> {
         let node: [u8; 8] = random::bytes()?;
+        let interval = Duration::from_secs(1) / self.0.settings.results_per_second.get();
         let relay = Relay {
             db: self.0.db.clone(),
             publisher: Arc::clone(&self.0.publisher),
             called: Arc::clone(&self.0.left),
             node: format!("{:016x}", u64::from_le_bytes(node)),
+            results: Conflation::new(interval),
         };
         self.0.context.spawn(relay.run());
-        self.0.context.spawn(self.clone().tell_results());
         self.0.context.spawn(self.clone().close_in_time());
         let tasks: [(Duration, &'static str, Turn); 3] = [
             (PRESENCE_TURN, "who went away", |it| Box::pin(it.tell_away())),
@@ -401,40 +390,6 @@ impl Livepoll {
             self.0.context.spawn(relay::every(pause, what, move || act(it.clone())));
         }
         Ok(())
-    }
-
-    /// Tells results that have changed. Those of before a restart may not have been told.
-    async fn tell_results(self) {
-        let since = time::now_ms().saturating_sub(RETOLD_MS);
-        match self.0.db.lively(since).await {
-            Ok(polls) => polls.iter().for_each(|poll| self.0.conflation.mark(poll)),
-            Err(error) => tracing::warn!(%error, "polls of before the start are not told again"),
-        }
-        loop {
-            for poll in self.0.conflation.wait().await {
-                if let Err(error) = self.tell_result(&poll).await {
-                    tracing::debug!(%error, "results wait to be told");
-                    self.0.conflation.mark(&poll);
-                }
-            }
-        }
-    }
-
-    async fn tell_result(&self, poll: &PollId) -> Result<(), String> {
-        let (poll, results) = match self.0.db.results(poll.clone()).await {
-            // Removed meanwhile.
-            Err(Refused::NoPoll) => return Ok(()),
-            read => read.map_err(|error| error.to_string())?,
-        };
-        let event = Event::results_updated(&poll, &results, time::now_ms());
-        let event = event.map_err(|error| error.to_string())?;
-        match self.0.publisher.publish(&event, false).await {
-            Err(relay::NotPublished::Never(error)) => {
-                tracing::error!(%error, "results cannot be told: a bug");
-                Ok(())
-            }
-            told => told.map_err(|error| error.to_string()),
-        }
     }
 
     /// Closes polls whose time is over.

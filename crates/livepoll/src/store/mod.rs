@@ -20,7 +20,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
-pub(crate) use outbox::Pending;
+pub(crate) use outbox::{Moment, Pending};
 pub(crate) use participants::{ParticipantPage, Seen};
 pub(crate) use target::Target;
 pub use target::{DatabaseUrl, DatabaseUrlError};
