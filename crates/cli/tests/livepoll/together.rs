@@ -42,7 +42,8 @@ async fn of_many_changes_of_one_vote_the_last_counts_alone() {
     let draft = json!({ "question": "?", "kind": "rating", "allowChange": true });
     let poll = session.poll(&server, draft, &["activate"]).await;
     let ada = session.join(&server, "Ada").await;
-    let answers = all((0..MANY).map(|n| vote(&server, &poll, &ada, 1 + n as u32 % 5))).await;
+    let answers =
+        all((1..=5).cycle().take(MANY).map(|value| vote(&server, &poll, &ada, value))).await;
     let first = answers.iter().filter(|(_, it)| it["changed"] == false).count();
     assert!(first == 1 && answers.iter().all(|(status, _)| *status == 201));
     let results = session.results(&server, &poll).await;
