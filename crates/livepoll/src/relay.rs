@@ -9,6 +9,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -17,6 +18,7 @@ use services::time;
 use tokio::sync::Notify;
 
 use crate::conflate::Conflation;
+use crate::counters::{Counters, count};
 use crate::domain::{Poll, Results};
 use crate::error::Refused;
 use crate::event::Event;
@@ -72,6 +74,7 @@ pub(crate) struct Relay {
     pub(crate) node: String,
     /// Which results are to be told, and when.
     pub(crate) results: Conflation,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl Relay {
@@ -124,6 +127,7 @@ impl Relay {
         };
         let Moment { pending, complete, results } = moment;
         let (done, failure) = self.publish(&pending).await;
+        self.note(pending.len(), done.len());
         let counted = pending.iter().filter_map(|it| it.event.counted());
         if complete && failure.is_none() {
             // Those that are told now have it in them.
@@ -145,16 +149,26 @@ impl Relay {
         Ok(if more { Turn::More } else { Turn::Waits(next) })
     }
 
+    /// Counts what was published, and what was not.
+    fn note(&self, pending: usize, done: usize) {
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        self.counters.events.fetch_add(number(done), Ordering::Relaxed);
+        self.counters.waiting.store(number(pending.saturating_sub(done)), Ordering::Relaxed);
+    }
+
     /// Tells results. Those that cannot be told now are told later, as they are then.
     async fn tell(&mut self, results: Vec<(Results, Poll)>) {
-        let publisher = &self.publisher;
+        let (publisher, counters) = (&self.publisher, &self.counters);
         let telling = results.into_iter().map(|(results, poll)| async move {
             let event = match Event::results_updated(&poll, &results, time::now_ms()) {
                 Ok(event) => event,
                 Err(_) => return Some(poll.id), // the system had no random bytes
             };
             match publisher.publish(&event, false).await {
-                Ok(()) => None,
+                Ok(()) => {
+                    count(&counters.results);
+                    None
+                }
                 Err(NotPublished::Never(error)) => {
                     tracing::error!(%error, "results cannot be told: a bug");
                     None
@@ -294,7 +308,17 @@ mod tests {
         let shown = Arc::new(Shown::default());
         let (publisher, called) = (Arc::clone(&shown) as Arc<dyn Publisher>, Arc::default());
         let results = Conflation::new(Duration::from_secs(3_600));
-        (Relay { db, publisher, called, node: "a".to_owned(), results }, shown)
+        (
+            Relay {
+                db,
+                publisher,
+                called,
+                node: "a".to_owned(),
+                results,
+                counters: Arc::default(),
+            },
+            shown,
+        )
     }
 
     async fn publish_all(relay: &mut Relay) -> Turn {

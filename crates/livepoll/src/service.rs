@@ -8,6 +8,7 @@ use services::{Context, time};
 use tokio::sync::{Notify, oneshot};
 
 use crate::conflate::Conflation;
+use crate::counters::{Counters, Counts, count};
 use crate::domain::{
     Ballot, Code, Draft, Participant, ParticipantId, Poll, PollId, Results, Session, SessionId,
 };
@@ -56,6 +57,7 @@ struct Inner {
     limits: Limits,
     publisher: Arc<dyn Publisher>,
     presence: Presence,
+    counters: Arc<Counters>,
     /// Says that an event was left behind.
     left: Arc<Notify>,
     /// Says that a poll with a time limit was opened.
@@ -113,6 +115,7 @@ impl Livepoll {
             limits: Limits::new(settings.rates),
             publisher: Arc::new(Rooms(namespace.clone())),
             presence: Presence::default(),
+            counters: Arc::default(),
             left: Arc::default(),
             opened: Notify::new(),
             settings,
@@ -135,6 +138,16 @@ impl Livepoll {
     /// [`Refused`].
     pub async fn check(&self) -> Result<(), Refused> {
         self.0.db.check().await
+    }
+
+    /// What was counted since the start.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.0.counters.counts(self.0.presence.count())
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.0.counters
     }
 
     /// The server, and what all services stand on.
@@ -182,7 +195,9 @@ impl Livepoll {
         let first = codes.first().copied().ok_or(Refused::NoFreeCode)?;
         let session = Session::create(id, first, title, time::now_ms())
             .map_err(|fault| Refused::Text { field: "title", fault })?;
-        self.done(self.0.db.create_session(session, codes).await)
+        let opened = self.done(self.0.db.create_session(session, codes).await)?;
+        count(&self.0.counters.sessions);
+        Ok(opened)
     }
 
     /// A session.
@@ -224,7 +239,9 @@ impl Livepoll {
     ) -> Result<(Session, Participant), Refused> {
         let id = ParticipantId::from_random(random::bytes()?);
         let joining = self.0.db.join(code, id, display_name.to_owned(), time::now_ms());
-        self.done(joining.await)
+        let joined = self.done(joining.await)?;
+        count(&self.0.counters.joins);
+        Ok(joined)
     }
 
     /// Participants of a session in the order in which they joined, behind one of them.
@@ -310,8 +327,9 @@ impl Livepoll {
         let (session, now) = (seat.session.clone(), time::now_ms());
         let cast = Cast { poll: poll.clone(), session, voter, ballot, now };
         let voted = self.done(self.0.db.vote(cast).await);
-        if let Err(why) = &voted {
-            self.reject(seat, poll, why);
+        match &voted {
+            Ok(_) => count(&self.0.counters.votes),
+            Err(why) => self.reject(seat, poll, why),
         }
         voted
     }
@@ -377,6 +395,7 @@ impl Livepoll {
             called: Arc::clone(&self.0.left),
             node: format!("{:016x}", u64::from_le_bytes(node)),
             results: Conflation::new(interval),
+            counters: Arc::clone(&self.0.counters),
         };
         self.0.context.spawn(relay.run());
         self.0.context.spawn(self.clone().close_in_time());

@@ -221,6 +221,38 @@ async fn pages_of_named_origins_may_ask_and_read() {
     assert_eq!(answer.header("access-control-allow-origin"), None);
 }
 
+#[tokio::test]
+async fn what_happens_is_counted() {
+    let server = server(&["--metrics-enabled=true", "--metrics-listen", "127.0.0.1:0"]);
+    let session = Session::started(&server).await;
+    let ada = session.join(&server, "Ada").await;
+    let draft = json!({ "question": "?", "kind": "rating" });
+    let poll = session.poll(&server, draft, &["activate"]).await;
+    for value in [5, 6, 1] {
+        let (path, vote) = (format!("/polls/{poll}/votes"), json!({ "value": value }));
+        ask(&server, ("POST", &path), Some(&ada), Some(&vote)).await;
+    }
+    let banner = server.banner();
+    let line = banner.lines().find(|line| line.trim().starts_with("metrics")).unwrap();
+    let url = line.split_whitespace().find(|word| word.starts_with("http")).unwrap();
+    let metrics = http_get(url).await.unwrap().text();
+    for line in [
+        "realtime_livepoll_sessions_total 1",
+        "realtime_livepoll_joins_total 1",
+        "realtime_livepoll_votes_total 1",
+        "realtime_livepoll_refused_total{code=\"INVALID_VOTE\"} 1",
+        "realtime_livepoll_refused_total{code=\"ALREADY_VOTED\"} 1",
+        "realtime_livepoll_connected 0",
+    ] {
+        assert!(metrics.lines().any(|it| it == line), "{line} in {metrics}");
+    }
+    let page = include_str!("../../../../docs/livepoll.md");
+    for name in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE realtime_livepoll_")) {
+        let name = name.split(' ').next().unwrap();
+        assert!(page.contains(&format!("_{name}")), "{name} is not on the page");
+    }
+}
+
 #[test]
 fn settings_that_cannot_hold_are_named() {
     let data = tempfile::tempdir().unwrap();
