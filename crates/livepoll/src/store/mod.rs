@@ -90,6 +90,7 @@ impl Database {
         schema::migrate(target).await?;
         let dialect = target.dialect();
         let writers = Pool::writers(target).await?;
+        Pool::tidy(target, &writers).await?;
         // What is only in memory has one connection.
         let readers = match target {
             Target::Memory => writers.clone(),

@@ -430,7 +430,12 @@ async fn sqlite_in_a_file() {
     let target = Target::of(None, Some(&data));
     suite(&Database::open(&target).await.unwrap()).await;
     reopened(&target).await;
-    assert!(data.join("livepoll.db").exists());
+    #[cfg(unix)]
+    for name in ["livepoll.db", "livepoll.db-wal"] {
+        use std::os::unix::fs::PermissionsExt;
+        let file = data.join(name).metadata().unwrap();
+        assert_eq!(file.permissions().mode() & 0o777, 0o600, "{name}: it has the tokens' secret");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -181,12 +181,11 @@ impl Votes {
         let [session, code, presenter] =
             [text(&opened, "id")?, text(&opened, "code")?, text(&opened, "presenterToken")?];
         requests.ask(("POST", &format!("/sessions/{session}/start")), &presenter, "")?;
-        let mut tokens = Vec::with_capacity(self.participants);
-        for number in 0..self.participants {
-            let body = json!({ "code": code, "displayName": format!("Participant {number}") });
-            let joined = requests.ask(("POST", "/sessions/join"), "", &body.to_string())?;
-            tokens.push(text(&joined, "token")?);
-        }
+        let joins = (0..self.participants).map(|number| {
+            json!({ "code": code, "displayName": format!("Participant {number}") }).to_string()
+        });
+        let joined = requests.ask_all(("POST", "/sessions/join"), &joins.collect::<Vec<_>>())?;
+        let tokens = joined.iter().map(|it| text(it, "token")).collect::<Result<Vec<_>, _>>()?;
         let mut swarm = Swarm::new()?;
         let screens = Screens {
             now: Instant::now(),
@@ -244,6 +243,7 @@ impl Votes {
 
     /// Sends all votes when they are due, and waits for the answers: how many were accepted.
     fn vote(&self, room: &mut Room, path: &str) -> Result<u64, LoadError> {
+        room.requests.refresh()?;
         let every = Duration::from_secs(1) / self.per_second.max(1);
         let begin = Instant::now();
         let due = |number: usize| begin + every * u32::try_from(number).unwrap_or(u32::MAX);

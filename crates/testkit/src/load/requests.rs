@@ -1,7 +1,7 @@
 //! HTTP requests over connections that stay open, beside a swarm on the same thread.
 
 use std::io::{ErrorKind, Read, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use memchr::memmem;
 use mio::net::TcpStream;
@@ -11,6 +11,9 @@ use super::{LoadError, Target};
 
 /// The longest answer, in bytes. More than any request of a scenario is answered with.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Readiness reports taken from the kernel at once.
 const EVENTS_AT_ONCE: usize = 256;
@@ -33,7 +36,7 @@ pub(super) struct Requests {
     events: Events,
     lines: Vec<Line>,
     idle: Vec<usize>,
-    host: String,
+    target: Target,
 }
 
 #[derive(Debug)]
@@ -41,7 +44,32 @@ struct Line {
     stream: TcpStream,
     unsent: Vec<u8>,
     seen: Vec<u8>,
-    tag: usize,
+    /// Of the request that is under way.
+    tag: Option<usize>,
+}
+
+impl Answer {
+    /// The body of a good answer.
+    fn value(&self) -> Result<serde_json::Value, LoadError> {
+        let Self { status, body, .. } = self;
+        let refused = || {
+            let text = String::from_utf8_lossy(body);
+            LoadError::Refused { answer: format!("{status} {text}") }
+        };
+        let value = serde_json::from_slice(body).map_err(|_| refused())?;
+        if *status < 300 { Ok(value) } else { Err(refused()) }
+    }
+}
+
+fn connect(target: &Target, poll: &Poll, number: usize) -> Result<TcpStream, LoadError> {
+    let stream = std::net::TcpStream::connect(target.address()).map_err(LoadError::Connect)?;
+    stream.set_nodelay(true).map_err(LoadError::Connect)?;
+    stream.set_nonblocking(true).map_err(LoadError::Connect)?;
+    let mut stream = TcpStream::from_std(stream);
+    let interest = Interest::READABLE | Interest::WRITABLE;
+    let registered = poll.registry().register(&mut stream, Token(number), interest);
+    registered.map_err(LoadError::Poll)?;
+    Ok(stream)
 }
 
 impl Requests {
@@ -53,19 +81,12 @@ impl Requests {
         let poll = Poll::new().map_err(LoadError::Poll)?;
         let mut lines = Vec::with_capacity(connections);
         for number in 0..connections {
-            let stream =
-                std::net::TcpStream::connect(target.address()).map_err(LoadError::Connect)?;
-            stream.set_nodelay(true).map_err(LoadError::Connect)?;
-            stream.set_nonblocking(true).map_err(LoadError::Connect)?;
-            let mut stream = TcpStream::from_std(stream);
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            let registered = poll.registry().register(&mut stream, Token(number), interest);
-            registered.map_err(LoadError::Poll)?;
-            lines.push(Line { stream, unsent: Vec::new(), seen: Vec::new(), tag: 0 });
+            let stream = connect(target, &poll, number)?;
+            lines.push(Line { stream, unsent: Vec::new(), seen: Vec::new(), tag: None });
         }
         let events = Events::with_capacity(EVENTS_AT_ONCE);
         let idle = (0..connections).collect();
-        Ok(Self { poll, events, lines, idle, host: target.address().to_string() })
+        Ok(Self { poll, events, lines, idle, target: target.clone() })
     }
 
     /// Sends a request on a connection that has none; false if there is no such.
@@ -90,11 +111,11 @@ impl Requests {
             "" => String::new(),
             _ => "Content-Type: application/json\r\n".to_owned(),
         };
-        line.tag = tag;
+        line.tag = Some(tag);
         line.unsent = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\n{identity}{content}Content-Length: {}\r\n\r\n\
              {body}",
-            self.host,
+            self.target.address(),
             body.len()
         )
         .into_bytes();
@@ -123,15 +144,71 @@ impl Requests {
             if event.is_writable() {
                 line.write()?;
             }
-            if event.is_readable() && line.read()? {
-                while let Some((status, body, size)) = split(&line.seen)? {
-                    line.seen.drain(..size);
-                    self.idle.push(number);
-                    answered(Answer { tag: line.tag, status, body });
-                }
+            if !event.is_readable() {
+                continue;
+            }
+            let open = line.read()?;
+            while let Some((status, body, size)) = split(&line.seen)? {
+                line.seen.drain(..size);
+                let Some(tag) = line.tag.take() else { continue };
+                self.idle.push(number);
+                answered(Answer { tag, status, body });
+            }
+            if !open && line.tag.is_some() {
+                return Err(LoadError::NoAnswer { awaited: "an answer over HTTP" });
+            }
+            if !open {
+                // Servers close what is idle for long.
+                line.stream = connect(&self.target, &self.poll, number)?;
             }
         }
         Ok(())
+    }
+
+    /// Opens anew what was closed for being idle; nothing may be under way.
+    ///
+    /// # Errors
+    /// When the server cannot be reached.
+    pub(super) fn refresh(&mut self) -> Result<(), LoadError> {
+        self.pump(Duration::ZERO, |_| {})
+    }
+
+    /// Requests as many at a time as there are connections, and their answers in order; nothing else
+    /// may be under way.
+    ///
+    /// # Errors
+    /// When the server does not answer with good statuses in time.
+    pub(super) fn ask_all(
+        &mut self,
+        request: (&str, &str),
+        bodies: &[String],
+    ) -> Result<Vec<serde_json::Value>, LoadError> {
+        self.refresh()?;
+        let mut values = vec![serde_json::Value::Null; bodies.len()];
+        let (mut sent, mut back, mut last) = (0, 0, Instant::now());
+        while back < bodies.len() {
+            while let Some(body) = bodies.get(sent)
+                && self.send(sent, request, "", body)?
+            {
+                sent += 1;
+            }
+            let mut refused = None;
+            self.pump(Duration::from_millis(50), |answer| {
+                (back, last) = (back + 1, Instant::now());
+                match (answer.value(), values.get_mut(answer.tag)) {
+                    (Ok(value), Some(place)) => *place = value,
+                    (Err(error), _) => refused = Some(error),
+                    (Ok(_), None) => {}
+                }
+            })?;
+            if let Some(error) = refused {
+                return Err(error);
+            }
+            if last.elapsed() > PATIENCE {
+                return Err(LoadError::NoAnswer { awaited: "an answer over HTTP" });
+            }
+        }
+        Ok(values)
     }
 
     /// One request, and its answer; nothing else may be under way.
@@ -144,17 +221,13 @@ impl Requests {
         token: &str,
         body: &str,
     ) -> Result<serde_json::Value, LoadError> {
-        /// How often is waited.
-        const TURNS: usize = 200;
+        self.refresh()?;
         self.send(0, request, token, body)?;
-        let mut answer = None;
-        for _ in 0..TURNS {
+        let (begin, mut answer) = (Instant::now(), None);
+        while begin.elapsed() < PATIENCE {
             self.pump(Duration::from_millis(50), |it| answer = Some(it))?;
-            if let Some(Answer { status, body, .. }) = answer {
-                let text = || String::from_utf8_lossy(&body).into_owned();
-                let refused = || LoadError::Refused { answer: format!("{status} {}", text()) };
-                let value = serde_json::from_slice(&body).map_err(|_| refused())?;
-                return if status < 300 { Ok(value) } else { Err(refused()) };
+            if let Some(answer) = answer {
+                return answer.value();
             }
         }
         Err(LoadError::NoAnswer { awaited: "an answer over HTTP" })
@@ -174,23 +247,22 @@ impl Line {
         Ok(())
     }
 
-    /// Reads until nothing is left: whether there was something.
+    /// Reads until nothing is left: whether the connection is open.
     fn read(&mut self) -> Result<bool, LoadError> {
         let mut chunk = [0; 8192];
-        let before = self.seen.len();
         loop {
             match self.stream.read(&mut chunk) {
-                Ok(0) => return Err(LoadError::NoAnswer { awaited: "an answer over HTTP" }),
+                Ok(0) => return Ok(false),
                 Ok(count) => self.seen.extend_from_slice(chunk.get(..count).unwrap_or_default()),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(false),
                 Err(error) => return Err(LoadError::Connect(error)),
             }
             if self.seen.len() > MAX_ANSWER_BYTES {
                 return Err(LoadError::NoAnswer { awaited: "an answer of a bounded size" });
             }
         }
-        Ok(self.seen.len() > before)
     }
 }
 
