@@ -9,6 +9,7 @@ mod event_log;
 mod file;
 mod kind;
 mod limits;
+mod livepoll;
 mod load;
 mod observe;
 mod problem;
@@ -29,6 +30,7 @@ use serde::Deserialize;
 pub(crate) use self::auth::{Access, Auth};
 pub(crate) use self::event_log::{EventLog, LogCheck, LogDurability, LogKind, OnDamage};
 pub(crate) use self::limits::Limits;
+pub(crate) use self::livepoll::Livepoll;
 pub(crate) use self::load::{Effective, Given, Inputs};
 pub(crate) use self::observe::{Metrics, Traces};
 pub(crate) use self::problem::Problems;
@@ -171,6 +173,8 @@ table::settings! {
         redis: Redis;
         + /// What rooms give to those who join.
         replay: Replay;
+        + /// Live polling.
+        livepoll: Livepoll;
     }
 }
 
@@ -402,6 +406,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
         Webhooks::TABLE,
         Redis::TABLE,
         Replay::TABLE,
+        Livepoll::TABLE,
     ];
     parts.into_iter().flatten()
 }
