@@ -1,0 +1,1 @@
+export default function ConsolePage({ id = "" }: { id?: string | undefined }) { return <main>{id}</main>; }

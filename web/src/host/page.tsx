@@ -1,0 +1,1 @@
+export default function HostPage({ id = "" }: { id?: string | undefined }) { return <main>{id}</main>; }

@@ -1,0 +1,1 @@
+export default function PresentPage({ id = "" }: { id?: string | undefined }) { return <main>{id}</main>; }
