@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use eventlog::EventLog;
 use fanfare::Io;
+use livepoll::Livepoll;
 use serde_json::json;
 use services::{Code, Context, Refusal, Services, json_response};
 
@@ -28,7 +29,7 @@ const STATS_PATH: &str = "/v1/stats";
 
 /// Joins the routes of the library and of the services with ours.
 pub(crate) fn router(
-    services: &Services,
+    (services, livepoll): (&Services, Option<&Livepoll>),
     settings: &Settings,
     log: Option<Arc<dyn EventLog>>,
     readiness: Arc<Readiness>,
@@ -39,7 +40,7 @@ pub(crate) fn router(
     let of_ready = context.clone();
     let mut router = io
         .router()
-        .merge(services.router())
+        .merge(interface(services, livepoll))
         .route(HEALTH_PATH, any(async move |method: Method| health::alive(&method, &io_of_health)))
         .route(
             READY_PATH,
@@ -61,6 +62,14 @@ pub(crate) fn router(
         router = with_bundle(router, &settings.path);
     }
     services.guard(router.fallback(not_found))
+}
+
+/// The HTTP API, and its description.
+fn interface(services: &Services, livepoll: Option<&Livepoll>) -> Router {
+    match livepoll.map(Livepoll::routes) {
+        Some((routes, description)) => services.router_describing(description).merge(routes),
+        None => services.router(),
+    }
 }
 
 /// Adds a route for each file of the client bundle: they are more specific than the endpoint's.

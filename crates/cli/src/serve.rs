@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use fanfare::server::{BindError, Bound};
 use fanfare::{Io, Server};
+use livepoll::Livepoll;
 use services::Services;
 
 use crate::api_key::{self, ApiKey};
@@ -41,8 +42,10 @@ async fn serve(settings: &Settings, data: &Path) -> anyhow::Result<()> {
     let io = Io::new(library::settings(settings, log.clone())?)?;
     let kept = (settings.event_log.kind == LogKind::Disk).then_some(data);
     let services = Services::begin(&io, library::service_settings(settings)?, key.digest(), kept)?;
+    let livepoll = livepoll(settings, &services, kept).await?;
     let readiness = Arc::new(Readiness {
         services: services.clone(),
+        livepoll: livepoll.clone(),
         log: log.clone(),
         max_connections: settings.limits.connections,
         redis: settings.redis.url.is_some(),
@@ -53,7 +56,7 @@ async fn serve(settings: &Settings, data: &Path) -> anyhow::Result<()> {
     };
     let figures =
         Figures { services: services.clone(), log: log.clone(), readiness: readiness.clone() };
-    let router = app::router(&services, settings, log, readiness);
+    let router = app::router((&services, livepoll.as_ref()), settings, log, readiness);
     let server = Server::new(io, router).settings(library::server_settings(settings));
     let bound = bind(&server, settings)?;
     key.keep()?;
@@ -78,6 +81,19 @@ async fn serve(settings: &Settings, data: &Path) -> anyhow::Result<()> {
         });
     }
     until_stopped(bound, settings, &mut signals).await
+}
+
+/// Live polling, if it is wanted.
+async fn livepoll(
+    settings: &Settings,
+    services: &Services,
+    data: Option<&Path>,
+) -> anyhow::Result<Option<Livepoll>> {
+    if !settings.livepoll.enabled {
+        return Ok(None);
+    }
+    let begun = Livepoll::begin(services.context(), library::livepoll_settings(settings)?, data);
+    Ok(Some(begun.await.context("live polling cannot begin; its settings are livepoll.*")?))
 }
 
 /// Serves until a signal comes, and then until all is delivered, the grace is over, or another

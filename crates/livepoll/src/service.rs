@@ -18,9 +18,7 @@ use crate::presence::Presence;
 use crate::relay::{self, Publisher, Relay};
 use crate::settings::Settings;
 use crate::sockets::{self, Rooms};
-use crate::store::{
-    Cast, Database, Dialect, ParticipantPage, Seen, StoreError, Target,
-};
+use crate::store::{Cast, Database, Dialect, ParticipantPage, Seen, StoreError, Target};
 use crate::token::{Role, Seat, Tokens};
 use crate::{http, random};
 
@@ -134,6 +132,15 @@ impl Livepoll {
     /// The routes, and their description.
     pub fn routes(&self) -> (axum::Router, utoipa::openapi::OpenApi) {
         http::routes(self)
+    }
+
+    /// Whether its database answers.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`].
+    pub async fn check(&self) -> Result<(), Refused> {
+        self.0.db.check().await
     }
 
     /// The server, and what all services stand on.

@@ -1,5 +1,6 @@
 //! `cargo xtask serve`: from a checkout to a running server in one command.
 
+use std::env;
 use std::process::Command;
 
 use anyhow::Result;
@@ -8,6 +9,9 @@ use crate::{bundle, cargo, node, process};
 
 /// The address when no other is asked for.
 const LISTEN: &str = "127.0.0.1:3000";
+
+/// Whether live polling is served.
+const LIVEPOLL: &str = "FANFARE_LIVEPOLL_ENABLED";
 
 /// How to build and start the server.
 #[derive(Debug, clap::Args)]
@@ -45,6 +49,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     server.arg("serve");
     if !options.arguments.iter().any(|argument| argument.starts_with("--listen")) {
         server.args(["--listen", LISTEN]);
+    }
+    // Whoever tries it finds it. A server for others says so itself.
+    if env::var_os(LIVEPOLL).is_none() {
+        server.env(LIVEPOLL, "true");
     }
     replace_by(server.args(&options.arguments))
 }

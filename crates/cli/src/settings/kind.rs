@@ -75,6 +75,8 @@ pub(crate) enum Kind {
     Secret,
     /// The path part of an URL: `/socket.io`.
     UrlPath,
+    /// A namespace: `/chat`.
+    Namespace,
     /// The address of an application: `https://app.example/check`.
     Url,
     /// The name of a cookie.
@@ -145,6 +147,7 @@ impl Kind {
                 "contains a space or a character outside ASCII",
             ),
             Self::UrlPath => check_url_path(text),
+            Self::Namespace => require(is_namespace(text), "is not a namespace"),
             Self::Url => {
                 text.parse::<services::Endpoint>().map(drop).map_err(|fault| fault.to_string())
             }
@@ -172,6 +175,7 @@ impl Kind {
                              characters are good"
                 .to_owned(),
             Self::UrlPath => "a path that begins with `/`, such as /socket.io".to_owned(),
+            Self::Namespace => "a namespace such as /chat".to_owned(),
             Self::Url => "an http:// or https:// URL".to_owned(),
             Self::CookieName => "a cookie name: letters, digits, `-`, `_`, `.`".to_owned(),
             Self::Switch => "true or false".to_owned(),
@@ -190,6 +194,7 @@ impl Kind {
             Self::Path => "PATH",
             Self::Secret => "SECRET",
             Self::UrlPath => "URL_PATH",
+            Self::Namespace => "NAMESPACE",
             Self::Url => "URL",
             Self::CookieName => "NAME",
             Self::Switch => "BOOL",
@@ -413,6 +418,8 @@ mod tests {
             (&Kind::UrlPath, word("socket.io"), Err("does not begin with `/`")),
             (&Kind::UrlPath, word("/"), Err("has no name after the `/`")),
             (&Kind::UrlPath, word("/a//b"), Err("has an empty part")),
+            (&Kind::Namespace, word("/chat"), Ok(())),
+            (&Kind::Namespace, word("/a,b"), Err("is not a namespace")),
             (&Kind::CookieName, word("io"), Ok(())),
             (
                 &Kind::CookieName,

@@ -1,6 +1,6 @@
 //! The settings of live polling.
 
-use super::kind::{Item, Kind};
+use super::kind::Kind;
 use super::table;
 use super::units::Span;
 use super::{DAY, Secret, seconds};
@@ -18,7 +18,7 @@ table::settings! {
         database: Option<Secret> = Kind::Secret, None,
             "a file needs nothing to be installed; several nodes need a database that they share";
         /// The namespace of its clients. It must not be one of `namespaces`.
-        namespace: Vec<String> = Kind::List { of: Item::Namespace, at_least: 1 }, Some("/livepoll"),
+        namespace: String = Kind::Namespace, Some("/livepoll"),
             "who has no token of live polling has nothing to do there";
         /// How often per second the results of a poll are told while votes come in.
         results_per_second: u64 = Kind::Count { min: 1, max: 100 }, Some("5"),

@@ -2,6 +2,7 @@
 //!
 //! Who asks shows a token; what is refused is a [`Problem`](problem::Problem).
 
+mod cors;
 mod export;
 mod polls;
 mod problem;
@@ -14,6 +15,7 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Request, header};
+use axum::middleware;
 use serde::de::DeserializeOwned;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -58,6 +60,7 @@ pub(crate) fn routes(livepoll: &Livepoll) -> (Router, utoipa::openapi::OpenApi) 
         .merge(export::routes());
     let (router, description) = described.split_for_parts();
     let router = router.method_not_allowed_fallback(async || Problem::method());
+    let router = router.layer(middleware::from_fn_with_state(livepoll.clone(), cors::allow));
     (router.with_state(livepoll.clone()), description)
 }
 

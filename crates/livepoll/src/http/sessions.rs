@@ -230,6 +230,7 @@ struct Pages {
 
 /// Some participants.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ParticipantPage)]
 struct Participants {
     /// In the order in which they joined.
     participants: Vec<ParticipantView>,

@@ -16,6 +16,7 @@ mod target;
 mod votes;
 mod worker;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
@@ -100,6 +101,15 @@ impl Database {
     /// Which one it is.
     pub(crate) const fn dialect(&self) -> Dialect {
         self.dialect
+    }
+
+    /// Whether it answers.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Store`].
+    pub(crate) async fn check(&self) -> Result<(), Refused> {
+        self.read(|tx| tx.check().boxed()).await
     }
 
     /// Changes something. Done when it is committed; undone, for this caller alone, if it fails.

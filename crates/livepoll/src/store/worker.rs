@@ -84,6 +84,11 @@ impl Tx {
         }
     }
 
+    /// Whether the connection answers.
+    pub(super) async fn check(&mut self) -> Result<(), Refused> {
+        Ok(self.run("SELECT 1").await?)
+    }
+
     async fn run(&mut self, statement: &'static str) -> Result<(), StoreError> {
         sqlx::raw_sql(statement).execute(&mut self.connection).await?;
         Ok(())
