@@ -16,6 +16,7 @@ use services::{Code, Context, Refusal, Services, json_response};
 use crate::bundle::{self, ClientBundle};
 use crate::event_log;
 use crate::health::{self, Readiness};
+use crate::pages;
 use crate::settings::Settings;
 
 /// The path of the health check.
@@ -61,7 +62,7 @@ pub(crate) fn router(
     if settings.serve_client {
         router = with_bundle(router, &settings.path);
     }
-    services.guard(router.fallback(not_found))
+    services.guard(router.merge(pages::router(settings)).fallback(not_found))
 }
 
 /// The HTTP API, and its description.
@@ -74,7 +75,7 @@ fn interface(services: &Services, livepoll: Option<&Livepoll>) -> Router {
 
 /// Adds a route for each file of the client bundle: they are more specific than the endpoint's.
 fn with_bundle(mut router: Router, path: &str) -> Router {
-    let bundle = Arc::new(ClientBundle::default());
+    let bundle = Arc::new(ClientBundle::new());
     for name in bundle::file_names() {
         let bundle = Arc::clone(&bundle);
         let answer = async move |request: Request<Body>| {

@@ -1,6 +1,6 @@
 /** Options as parts of one bar, in the poll's order. */
 
-import { scaleLinear, scaleOrdinal } from "@visx/scale";
+import { scaleBand, scaleLinear, scaleOrdinal } from "@visx/scale";
 import { BarStackHorizontal } from "@visx/shape";
 import type { ChoiceResults } from "../live/types";
 import { letterOf, percent, plural, spoken, toneOf } from "./figures";
@@ -34,7 +34,7 @@ export function Stacked({ results, legend = true }: { results: ChoiceResults; le
           y={(it) => String(it.bar)}
           value={(it, key) => Number(it[key] ?? 0)}
           xScale={scaleLinear<number>({ domain: [0, Math.max(1, given)], range: [0, WIDTH] })}
-          yScale={() => 0}
+          yScale={scaleBand({ domain: [row.bar], range: [0, HEIGHT] })}
           color={scaleOrdinal({ domain: keys, range: keys })}
         >
           {(stacks) =>

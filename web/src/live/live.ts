@@ -8,6 +8,7 @@
 
 import { io, type Socket } from "socket.io-client";
 import { Api, Refusal, Unreachable } from "./api";
+import { NAMESPACE, SOCKET_PATH } from "./place";
 import {
   applied, EMPTY, type LiveState, type VoteState, withPoll, withResults, withSession,
 } from "./state";
@@ -57,7 +58,8 @@ export class Live {
     readonly role: "presenter" | "participant",
   ) {
     this.api = new Api(token);
-    this.socket = io("/livepoll", {
+    this.socket = io(NAMESPACE, {
+      path: SOCKET_PATH,
       auth: { token },
       transports: ["websocket", "polling"],
       tryAllTransports: true,

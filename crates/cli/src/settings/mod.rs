@@ -4,6 +4,7 @@
 //! Rising order: default, file, environment, flag.
 
 mod auth;
+mod console;
 mod event_log;
 mod file;
 mod kind;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub(crate) use self::auth::{Access, Auth};
+pub(crate) use self::console::{Console, ConsoleFor};
 pub(crate) use self::event_log::{EventLog, LogCheck, LogDurability, LogKind, OnDamage};
 pub(crate) use self::livepoll::Livepoll;
 pub(crate) use self::load::{Given, Inputs};
@@ -164,6 +166,8 @@ table::settings! {
         replay: Replay;
         + /// Live polling.
         livepoll: Livepoll;
+        + /// The operator's page.
+        console: Console;
     }
 }
 
@@ -471,6 +475,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
         Redis::TABLE,
         Replay::TABLE,
         Livepoll::TABLE,
+        Console::TABLE,
     ];
     parts.into_iter().flatten()
 }
