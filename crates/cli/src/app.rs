@@ -4,17 +4,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, Method, Request, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, Method, Request};
+use axum::response::IntoResponse;
 use axum::routing::any;
-use eventlog::EventLog;
-use fanfare::Io;
 use livepoll::Livepoll;
-use serde_json::json;
-use services::{Code, Context, Refusal, Services, json_response};
+use services::{Code, Refusal, Services};
 
 use crate::bundle::{self, ClientBundle};
-use crate::event_log;
 use crate::health::{self, Readiness};
 use crate::pages;
 use crate::settings::Settings;
@@ -25,20 +21,15 @@ const HEALTH_PATH: &str = "/health";
 /// The path of the look at everything the server needs.
 const READY_PATH: &str = "/health/ready";
 
-/// The path of the server's figures.
-const STATS_PATH: &str = "/v1/stats";
-
 /// Joins the routes of the library and of the services with ours.
 pub(crate) fn router(
     (services, livepoll): (&Services, Option<&Livepoll>),
     settings: &Settings,
-    log: Option<Arc<dyn EventLog>>,
     readiness: Arc<Readiness>,
 ) -> Router {
     let io = services.context().io();
-    let context = services.context().clone();
-    let (io_of_health, io_of_stats) = (io.clone(), io.clone());
-    let of_ready = context.clone();
+    let io_of_health = io.clone();
+    let of_ready = services.context().clone();
     let mut router = io
         .router()
         .merge(interface(services, livepoll))
@@ -50,13 +41,6 @@ pub(crate) fn router(
                     return Refusal::method("GET, HEAD").into_response();
                 }
                 health::ready(&readiness, of_ready.check_key(&headers).is_ok()).await
-            }),
-        )
-        .route(
-            STATS_PATH,
-            any(async move |method: Method, headers: HeaderMap| {
-                let refused = refused(&context, &method, &headers);
-                refused.unwrap_or_else(|| stats(&io_of_stats, log.as_deref()))
             }),
         );
     if settings.serve_client {
@@ -84,23 +68,6 @@ fn with_bundle(mut router: Router, path: &str) -> Router {
         router = router.route(&format!("{}/{name}", path.trim_end_matches('/')), any(answer));
     }
     router
-}
-
-/// The answer to who may not see figures: they tell an attacker what works.
-fn refused(context: &Context, method: &Method, headers: &HeaderMap) -> Option<Response> {
-    if method != Method::GET && method != Method::HEAD {
-        return Some(Refusal::method("GET, HEAD").into_response());
-    }
-    context.check_key(headers).err().map(IntoResponse::into_response)
-}
-
-/// What the server counts, and how its event log stands.
-fn stats(io: &Io, log: Option<&dyn EventLog>) -> Response {
-    let mut figures = json!(io.counters().counts());
-    if let (Some(log), Some(figures)) = (log, figures.as_object_mut()) {
-        figures.insert("event_log".to_owned(), event_log::figures(log));
-    }
-    json_response(StatusCode::OK, &figures)
 }
 
 async fn not_found() -> Refusal {

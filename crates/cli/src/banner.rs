@@ -17,6 +17,8 @@ pub(crate) struct Started<'a> {
     pub(crate) path: &'a str,
     /// The version of the client bundle; `None` when it is not embedded or not served.
     pub(crate) bundle: Option<&'a str>,
+    /// Where the metrics are, if they are served.
+    pub(crate) metrics: Option<SocketAddr>,
     /// The data directory, absolute.
     pub(crate) data: &'a Path,
     /// The key of the HTTP API.
@@ -44,6 +46,9 @@ impl Started<'_> {
             None => writeln!(text, "  client     not served here: take it from npm or a CDN"),
         };
         let _ = writeln!(text, "  health     {near}/health");
+        if let Some(metrics) = self.metrics {
+            let _ = writeln!(text, "  metrics    http://{}/metrics", reachable(metrics));
+        }
         let _ = writeln!(text, "  data       {}", self.data.display());
         self.write_key(&mut text);
         let _ = writeln!(text, "\n  Send an event to everyone who is connected:\n");
@@ -116,6 +121,7 @@ mod tests {
             encrypted: false,
             path: "/socket.io",
             bundle: Some("4.8.4"),
+            metrics: Some("0.0.0.0:9464".parse().unwrap()),
             data: data.path(),
             key: &key,
         };
@@ -127,6 +133,7 @@ mod tests {
   connect    io("http://127.0.0.1:3000")
   client     http://127.0.0.1:3000/socket.io/socket.io.js (version 4.8.4)
   health     http://127.0.0.1:3000/health
+  metrics    http://127.0.0.1:9464/metrics
   data       DATA
   API key    KEY (new; kept in DATA/api_key)
 
@@ -149,7 +156,8 @@ mod tests {
         let key = ApiKey::find(Some(&secret), address, Path::new("/nowhere")).unwrap();
         let path = "/live";
         let data = Path::new("/var/lib/fanfare");
-        let text = Started { address, encrypted: true, path, bundle: None, data, key: &key }.text();
+        let (encrypted, bundle, metrics) = (true, None, None);
+        let text = Started { address, encrypted, path, bundle, metrics, data, key: &key }.text();
         assert!(!text.contains("very-secret"), "{text}");
         for part in [
             "listening on https://0.0.0.0:443",

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use eventlog::{
-    Check, Durability, EpochChange, EventLog, Health, MemoryLog, OnDamage, OpenError, OpenReport,
+    Check, Durability, EpochChange, EventLog, MemoryLog, OnDamage, OpenError, OpenReport,
     Retention, SqliteLog, SqliteSettings,
 };
-use serde_json::{Value, json};
 
 use crate::settings::{
     self, EventLog as EventLogSettings, LogCheck, LogDurability, LogKind, Settings,
@@ -106,26 +105,6 @@ fn announce(path: &Path, report: &OpenReport) {
     }
 }
 
-/// How the log stands, for who has the key.
-pub(crate) fn figures(log: &dyn EventLog) -> Value {
-    let stats = log.stats();
-    let (health, reason) = match log.health() {
-        Health::Ready => ("ready", None),
-        Health::Refusing(refusal) => ("refusing", Some(refusal.to_string())),
-        Health::Closed => ("closed", None),
-    };
-    json!({
-        "health": health,
-        "reason": reason,
-        "head": log.head().to_string(),
-        "entries": stats.entries,
-        "bytes": stats.bytes,
-        "sessions": stats.sessions,
-        "queued_requests": stats.queued_requests,
-        "queued_bytes": stats.queued_bytes,
-    })
-}
-
 /// Why a log cannot be opened, for the person who started the program.
 #[derive(Debug)]
 pub(crate) struct LogError {
@@ -199,6 +178,8 @@ impl fmt::Display for LogError {
 
 #[cfg(test)]
 mod tests {
+    use eventlog::Health;
+
     use super::*;
     use crate::settings::Inputs;
 
@@ -225,8 +206,7 @@ mod tests {
         assert_eq!((log.strongest(), other.exists()), (Durability::Memory, false));
         let log = open(&settings(&[absolute]), data.path()).unwrap().unwrap();
         assert_eq!((log.strongest(), other.exists()), (Durability::Disk, true));
-        let figures = figures(&*log);
-        assert_eq!((&figures["health"], &figures["entries"]), (&json!("ready"), &json!(0)));
+        assert_eq!((log.health(), log.stats().entries), (Health::Ready, 0));
         let again = open(&settings(&[absolute]), data.path()).err().unwrap().to_string();
         assert!(again.contains("another process") && again.contains("--data"), "{again}");
     }

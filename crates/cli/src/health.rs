@@ -54,6 +54,8 @@ pub(crate) struct Readiness {
     pub(crate) log: Option<Arc<dyn EventLog>>,
     pub(crate) max_connections: u64,
     pub(crate) redis: bool,
+    /// How many bytes may be used, if that is known.
+    pub(crate) memory: Option<u64>,
 }
 
 impl Readiness {
@@ -62,7 +64,7 @@ impl Readiness {
     }
 
     async fn checks(&self) -> Vec<(&'static str, Check)> {
-        let mut checks = vec![("connections", self.connections()), ("memory", memory())];
+        let mut checks = vec![("connections", self.connections()), ("memory", self.memory())];
         if let Some(log) = &self.log {
             checks.push(("event_log", event_log(log.as_ref())));
         }
@@ -82,6 +84,14 @@ impl Readiness {
         let nearly = part(open, self.max_connections) >= NEARLY;
         let status = if nearly { Standing::Degraded } else { Standing::Healthy };
         Check::new(status, &json!({ "open": open, "limit": self.max_connections }))
+    }
+
+    /// Degraded is what sheds load: more clients would not be let in.
+    fn memory(&self) -> Check {
+        let short = self.io().is_memory_short();
+        let status = if short { Standing::Degraded } else { Standing::Healthy };
+        let used = Process::memory();
+        Check::new(status, &json!({ "resident_bytes": used, "limit_bytes": self.memory }))
     }
 
     /// Without rooms and messages live events still flow.
@@ -124,25 +134,9 @@ fn event_log(log: &dyn EventLog) -> Check {
     }
 }
 
-fn memory() -> Check {
-    let Some(process) = Process::now() else {
-        return Check::new(Standing::Healthy, &json!({ "resident_bytes": null }));
-    };
-    let limit = memory_limit();
-    let nearly = limit.is_some_and(|limit| part(process.memory, limit) >= NEARLY);
-    let status = if nearly { Standing::Degraded } else { Standing::Healthy };
-    Check::new(status, &json!({ "resident_bytes": process.memory, "limit_bytes": limit }))
-}
-
 #[allow(clippy::cast_precision_loss, reason = "a part of a limit")]
 fn part(of: u64, whole: u64) -> f64 {
     of as f64 / whole.max(1) as f64
-}
-
-/// What the container may use, if it is in one that says so.
-fn memory_limit() -> Option<u64> {
-    let text = fs::read_to_string("/sys/fs/cgroup/memory.max").ok()?;
-    text.trim().parse().ok()
 }
 
 /// The answer of `/health`.
@@ -186,11 +180,17 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// `None` where there is no `/proc`.
-    pub(crate) fn now() -> Option<Self> {
+    /// Bytes of memory, alone.
+    pub(crate) fn memory() -> Option<u64> {
         let status = fs::read_to_string("/proc/self/status").ok()?;
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
         let kilobytes: u64 = resident.split_whitespace().next()?.parse().ok()?;
+        Some(kilobytes * 1024)
+    }
+
+    /// `None` where there is no `/proc`.
+    pub(crate) fn now() -> Option<Self> {
+        let memory = Self::memory()?;
         let files = fs::read_dir("/proc/self/fd").ok()?.count();
         let stat = fs::read_to_string("/proc/self/stat").ok()?;
         // Behind the name, which may have spaces: the state is field 3, the times are 14 and 15.
@@ -199,7 +199,7 @@ impl Process {
             fields.split(' ').skip(11).take(2).filter_map(|it| it.parse::<u64>().ok()).sum();
         // A hundred ticks per second on every Linux that this runs on.
         let processor = Duration::from_millis(ticks.saturating_mul(10));
-        Some(Process { memory: kilobytes * 1024, files: u64::try_from(files).ok()?, processor })
+        Some(Process { memory, files: u64::try_from(files).ok()?, processor })
     }
 }
 

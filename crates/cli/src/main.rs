@@ -17,6 +17,7 @@ mod serve;
 mod settings;
 mod stop;
 mod token_command;
+mod watch;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

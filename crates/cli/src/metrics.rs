@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
@@ -16,7 +17,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use eventlog::{EventLog, Health};
-use fanfare::{Counts, LATENCY_BOUNDS};
+use fanfare::{Counts, LATENCY_BOUNDS, LatencyCounts, Load};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -24,10 +25,11 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
-use services::{Code, Refusal, Services};
+use services::{Code, Refusal, Services, Undelivered};
 use tokio::net::TcpListener;
 
 use crate::health::{Readiness, ready};
+use crate::watch::Watch;
 
 /// What is read.
 #[derive(Clone)]
@@ -35,6 +37,7 @@ pub(crate) struct Figures {
     pub(crate) services: Services,
     pub(crate) log: Option<Arc<dyn EventLog>>,
     pub(crate) readiness: Arc<Readiness>,
+    pub(crate) watch: Watch,
 }
 
 impl fmt::Debug for Figures {
@@ -45,6 +48,9 @@ impl fmt::Debug for Figures {
 
 /// Where they are served if nothing is said.
 const DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
+
+/// How long the store may take to say what waits in it.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Takes the address. That another server on this machine has the default one is no fault.
 ///
@@ -95,8 +101,9 @@ fn check(own: SocketAddr, method: &Method, headers: &HeaderMap) -> Result<(), Re
     let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
     let name = name.map_or(host, |(name, _)| name).trim_matches(['[', ']']);
     let is_address = name.parse::<IpAddr>().is_ok();
+    let one = headers.get_all(header::HOST).iter().count() == 1;
     // Names are for addresses that others reach on purpose.
-    if !own.ip().is_loopback() || is_address || name == "localhost" {
+    if !own.ip().is_loopback() || one && (is_address || name == "localhost") {
         return Ok(());
     }
     let message =
@@ -109,8 +116,10 @@ async fn readiness(State(figures): State<Figures>) -> Response {
 }
 
 async fn metrics(State(figures): State<Figures>) -> Response {
+    let asked = tokio::time::timeout(PATIENCE, figures.services.undelivered()).await;
+    let undelivered = asked.ok().and_then(Result::ok);
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Now(figures)));
+    registry.register_collector(Box::new(Now { figures, undelivered }));
     let mut text = String::new();
     match encode(&mut text, &registry) {
         Ok(()) => {
@@ -127,26 +136,37 @@ async fn metrics(State(figures): State<Figures>) -> Response {
 
 /// The figures of this moment.
 #[derive(Debug)]
-struct Now(Figures);
+struct Now {
+    figures: Figures,
+    /// Unless the store does not answer.
+    undelivered: Option<Undelivered>,
+}
 
 /// Pairs of a label's name and value.
 type Labels = Vec<(&'static str, &'static str)>;
 
 impl Collector for Now {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let context = self.0.services.context();
+        let context = self.figures.services.context();
         let counts = context.io().counters().counts();
         let to = &mut encoder;
         connections(to, &counts)?;
         messages(to, &counts)?;
+        load(to, &counts, &self.figures.watch.load(), context.io().is_memory_short())?;
         recovery(to, &counts)?;
         reasons(to, "realtime_rejected", "Refused, by reason", &counts.rejected)?;
         reasons(to, "realtime_sessions_closed", "Sessions closed, by reason", &counts.closed)?;
-        let updates = self.0.services.presence().updates();
+        let updates = self.figures.services.presence().updates();
         counter(to, "realtime_presence_updates", "Updates of presence from clients", updates)?;
         let auth = context.identity().outcomes();
         labelled(to, "realtime_auth", "Tokens checked, by outcome", "outcome", &auth)?;
-        if let Some(log) = &self.0.log {
+        if let Some(undelivered) = self.undelivered {
+            let help = "Events of kept changes that the event log has not taken yet";
+            gauge(to, "realtime_undelivered_events", help, undelivered.events)?;
+            let help = "Calls of the application that it has not taken yet";
+            gauge(to, "realtime_undelivered_webhooks", help, undelivered.webhooks)?;
+        }
+        if let Some(log) = &self.figures.log {
             event_log(to, log.as_ref())?;
         }
         process(to)
@@ -180,12 +200,30 @@ fn messages(to: &mut DescriptorEncoder<'_>, counts: &Counts) -> fmt::Result {
     counter(to, "realtime_reads_held", "Times a client was read slower", counts.reads_held)?;
     counter(to, "realtime_handler_panics", "Panics of listeners", counts.handler_panics)?;
     let help = "From being published to being written, the oldest event of each turn";
-    let mut family =
-        to.encode_descriptor("realtime_message_latency_seconds", help, None, HISTOGRAM)?;
-    let bounds = LATENCY_BOUNDS.iter().copied().chain([f64::MAX]);
-    let buckets: Vec<(f64, u64)> = bounds.zip(counts.latency.classes).collect();
-    let count = buckets.iter().map(|(_, count)| count).sum();
-    family.encode_histogram::<[(&str, &str); 0]>(counts.latency.seconds, count, &buckets, None)
+    histogram(to, "realtime_message_latency_seconds", help, &counts.latency)
+}
+
+/// What waits, as it was seen last.
+fn load(
+    to: &mut DescriptorEncoder<'_>,
+    counts: &Counts,
+    load: &Load,
+    memory_short: bool,
+) -> fmt::Result {
+    let help = "How long threads took to come to a question, asked once a second";
+    histogram(to, "realtime_thread_lag_seconds", help, &counts.lag)?;
+    let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    for (name, help, value) in [
+        ("sessions", "Sessions that have not taken all that is for them", load.waiting_sessions),
+        ("events", "Events that wait for sessions", load.waiting_events),
+        ("bytes", "Bytes of the events that wait for sessions", load.waiting_bytes),
+        ("largest_bytes", "The most bytes that wait for one session", load.largest_bytes),
+        ("slow_sessions", "Sessions near to be cut for slowness", load.slow_sessions),
+    ] {
+        gauge(to, &format!("realtime_outbox_{name}"), help, number(value))?;
+    }
+    let help = "1 while load is shed because memory is short";
+    gauge(to, "realtime_memory_short", help, memory_short.into())
 }
 
 fn recovery(to: &mut DescriptorEncoder<'_>, counts: &Counts) -> fmt::Result {
@@ -235,6 +273,19 @@ fn counter(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -
 fn gauge(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
     let family = to.encode_descriptor(name, help, None, GAUGE)?;
     ConstGauge::new(value).encode(family)
+}
+
+fn histogram(
+    to: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    counts: &LatencyCounts,
+) -> fmt::Result {
+    let mut family = to.encode_descriptor(name, help, None, HISTOGRAM)?;
+    let bounds = LATENCY_BOUNDS.iter().copied().chain([f64::INFINITY]);
+    let buckets: Vec<(f64, u64)> = bounds.zip(counts.classes).collect();
+    let count = buckets.iter().map(|(_, count)| count).sum();
+    family.encode_histogram::<[(&str, &str); 0]>(counts.seconds, count, &buckets, None)
 }
 
 fn counters(

@@ -16,6 +16,7 @@ use crate::health::Readiness;
 use crate::metrics::{self, Figures};
 use crate::settings::{LogKind, Settings};
 use crate::stop::StopSignals;
+use crate::watch::{Watch, memory_limit};
 use crate::{app, bundle, event_log, library};
 
 /// Runs the server until it is asked to stop.
@@ -43,20 +44,23 @@ async fn serve(settings: &Settings, data: &Path) -> anyhow::Result<()> {
     let kept = (settings.event_log.kind == LogKind::Disk).then_some(data);
     let services = Services::begin(&io, library::service_settings(settings)?, key.digest(), kept)?;
     let livepoll = livepoll(settings, &services, kept).await?;
+    let memory = memory_limit(settings.limits.memory.0);
     let readiness = Arc::new(Readiness {
         services: services.clone(),
         livepoll: livepoll.clone(),
         log: log.clone(),
         max_connections: settings.limits.connections,
         redis: settings.redis.url.is_some(),
+        memory,
     });
+    let watch = Watch::default();
+    tokio::spawn(watch.clone().run(io.clone(), memory));
     let metrics = match settings.metrics.enabled {
         true => metrics::bind(settings.metrics.listen).await?,
         false => None,
     };
-    let figures =
-        Figures { services: services.clone(), log: log.clone(), readiness: readiness.clone() };
-    let router = app::router((&services, livepoll.as_ref()), settings, log, readiness);
+    let figures = Figures { services: services.clone(), log, readiness: readiness.clone(), watch };
+    let router = app::router((&services, livepoll.as_ref()), settings, readiness);
     let server = Server::new(io, router).settings(library::server_settings(settings));
     let bound = bind(&server, settings)?;
     key.keep()?;
@@ -67,13 +71,13 @@ async fn serve(settings: &Settings, data: &Path) -> anyhow::Result<()> {
             address: bound.local_addr(),
             encrypted: settings.tls.cert.is_some(),
             path: &settings.path,
+            metrics: metrics.as_ref().map(tokio::net::TcpListener::local_addr).transpose()?,
             bundle,
             data,
             key: &key,
         },
     )?;
     if let Some(metrics) = metrics {
-        tracing::info!(address = %metrics.local_addr()?, "metrics");
         tokio::spawn(async move {
             if let Err(error) = metrics::serve(metrics, figures).await {
                 tracing::error!(%error, "the metrics are no longer served");

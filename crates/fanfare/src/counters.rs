@@ -18,6 +18,7 @@ pub struct Counters {
     pub(crate) closed_as_websocket: AtomicU64,
     /// How long events took from being published to being written.
     pub(crate) latency: Latency,
+    pub(crate) lag: Latency,
     /// Sessions closed.
     pub(crate) sessions_closed: AtomicU64,
     /// Sockets connected to a namespace.
@@ -123,6 +124,8 @@ pub struct Counts {
     pub upgraded: u64,
     /// How long events took from being published to being written, the oldest of each turn of a shard.
     pub latency: LatencyCounts,
+    /// How long shards took to come to a question, each time [`Io::load`](crate::Io::load) asked.
+    pub lag: LatencyCounts,
     /// Sockets connected so far.
     pub sockets_connected: u64,
     /// Events received from clients.
@@ -222,6 +225,7 @@ impl Counters {
             opened_as_websocket: load(&self.opened_as_websocket),
             upgraded: load(&self.upgraded),
             latency: self.latency.counts(),
+            lag: self.lag.counts(),
             sockets_connected: load(&self.sockets_connected),
             events_received: load(&self.events_received),
             events_delivered: load(&self.events_delivered),

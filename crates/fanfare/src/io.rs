@@ -59,6 +59,7 @@ pub(crate) struct Inner {
     allow: ArcSwapOption<Allow>,
     http: HttpConnections,
     closing: AtomicBool,
+    pub(crate) memory_short: AtomicBool,
     /// Cancelled when everything has ended.
     closed: CancellationToken,
 }
@@ -187,6 +188,7 @@ impl Io {
             allow: ArcSwapOption::empty(),
             http: HttpConnections::default(),
             closing: AtomicBool::new(false),
+            memory_short: AtomicBool::new(false),
             closed: CancellationToken::new(),
         }));
         for index in io.shard_indices() {

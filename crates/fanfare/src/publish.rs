@@ -80,6 +80,10 @@ impl Io {
         if !self.has_room() {
             return Err(EmitError::Overloaded);
         }
+        if broadcast.volatile && self.is_memory_short() {
+            Counters::add(&self.inner().counters.volatile_dropped, 1);
+            return Ok(());
+        }
         match &self.inner().recorder {
             Some(recorder) if recorder.is_behind() => {
                 let io = self.clone();

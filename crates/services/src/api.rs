@@ -17,7 +17,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::code::Code;
 use crate::refusal::Refusal;
 use crate::{
-    Services, chat, history, identity, jobs, presence, publish, rooms, sessions, sse, users,
+    Services, chat, history, identity, jobs, presence, publish, rooms, sessions, sse, stats, users,
 };
 
 /// Where the description is.
@@ -96,6 +96,7 @@ fn described() -> OpenApiRouter<Services> {
         .merge(jobs::routes())
         .merge(sessions::routes())
         .merge(presence::routes())
+        .merge(stats::routes())
         .merge(users::routes())
 }
 

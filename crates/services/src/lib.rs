@@ -35,6 +35,7 @@ mod sessions;
 mod settings;
 mod sign;
 mod sse;
+mod stats;
 mod store;
 pub mod time;
 mod users;
@@ -91,6 +92,15 @@ pub struct Services {
     jobs: Jobs,
     sessions: Sessions,
     presence: Presence,
+}
+
+/// What is kept and not yet told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Undelivered {
+    /// Events of kept changes that the event log has not taken yet.
+    pub events: u64,
+    /// Calls of the application that it has not taken yet.
+    pub webhooks: u64,
 }
 
 /// Why services cannot begin.
@@ -225,6 +235,29 @@ impl Services {
     #[must_use]
     pub fn presence(&self) -> &Presence {
         &self.presence
+    }
+
+    /// What is kept and not yet told.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    pub async fn undelivered(&self) -> Result<Undelivered, StoreError> {
+        let tells = self.context.settings().webhooks.url.is_some();
+        let count = |it: &rusqlite::Transaction<'_>, of| {
+            let count: i64 = it.query_row(of, [], |row| row.get(0))?;
+            Ok::<u64, rusqlite::Error>(count.unsigned_abs())
+        };
+        let asked = self.context.store().read(move |transaction| {
+            Ok(Undelivered {
+                events: count(transaction, "SELECT count(*) FROM outbox")?,
+                webhooks: match tells {
+                    true => count(transaction, "SELECT count(*) FROM webhooks")?,
+                    false => 0,
+                },
+            })
+        });
+        asked.await
     }
 
     /// Puts the check of origins before all routes of a server, those of the library too.

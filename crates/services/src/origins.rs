@@ -49,9 +49,9 @@ pub(crate) fn guard(router: Router, io: &Io, check: OriginCheck) -> Router {
 
 fn refused() -> Response {
     let message = "Pages of this origin are not allowed; the setting is cors.origins.";
-    Refusal::new(Code::PermissionDenied, message)
-        .with(json!({ "reason": "INVALID_ORIGIN" }))
-        .into_response()
+    let refusal =
+        Refusal::new(Code::PermissionDenied, message).with(json!({ "reason": "INVALID_ORIGIN" }));
+    ([(header::VARY, "origin")], refusal).into_response()
 }
 
 /// Whether a page of this origin may talk to the server. What is not from a page has no origin.

@@ -314,6 +314,11 @@ table::settings! {
         /// How many requests at once.
         api_burst: u64 = Kind::Count { min: 1, max: 10_000_000 }, Some("10000"),
             "a job that tells many people at once";
+        /// How much memory may be used; 0 for what the container or the machine has. From 85 % of it on
+        /// nobody new is let in, volatile events are dropped and the slowest clients are cut, until it is
+        /// less than 75 %.
+        memory: Size = Kind::Size { min: Size(0), max: Size(1 << 50) }, Some("0B"),
+            "who is cut comes back; a process that the system ends takes all clients with it";
         /// How many sessions may be open, by polling and WebSocket together, and streams.
         sessions: u64 = Kind::Count { min: 1, max: 10_000_000 }, Some("1000000"),
             "a polling session needs no open connection, but memory";

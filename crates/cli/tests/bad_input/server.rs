@@ -62,6 +62,10 @@ impl Server {
             .env("FANFARE_LOG_LEVEL", "trace")
             .env("FANFARE_LOG_FORMAT", "json")
             .env("FANFARE_SHARDS", "2")
+            .env("FANFARE_METRICS_ENABLED", "false")
+            // Cases send in a moment what people send in a minute.
+            .env("FANFARE_LIMITS_EVENTS_PER_SECOND", "0")
+            .env("FANFARE_LIMITS_USER_EVENTS_PER_SECOND", "0")
             // What memory keeps on purpose must not hide what it keeps by mistake.
             .env("FANFARE_EVENT_LOG_CACHE", "64KiB")
             .envs(profile.environment().iter().copied())

@@ -24,6 +24,8 @@ pub(crate) fn fanfare(arguments: &[&str]) -> Command {
         }
     }
     command.env("FANFARE_METRICS_ENABLED", "false");
+    // Who comes and goes is told by tests of that.
+    command.env("FANFARE_ROOMS_ANNOUNCED_UP_TO", "0");
     // Tests send in a moment what people send in a minute; those of the limits set them.
     for limit in ["EVENTS_PER_SECOND", "USER_EVENTS_PER_SECOND", "USER_BYTES"] {
         let none = if limit == "USER_BYTES" { "0B" } else { "0" };

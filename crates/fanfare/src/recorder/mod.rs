@@ -44,6 +44,14 @@ impl From<Arc<dyn EventLog>> for Log {
     }
 }
 
+impl std::ops::Deref for Log {
+    type Target = dyn EventLog;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Log").field("head", &self.0.head()).finish_non_exhaustive()

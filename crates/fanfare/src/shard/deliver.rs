@@ -169,8 +169,11 @@ impl Shard {
         let Some(session) = guard.sessions.get_mut(key) else { return };
         session.dirty = false;
         let written = if session.held > 0 { Written::Blocked } else { session.write() };
-        let too_much =
-            written == Written::Blocked && session.outbox.exceeds(self.io.settings().outbox);
+        let blocked = written == Written::Blocked;
+        let too_much = blocked && session.outbox.exceeds(self.io.settings().outbox);
+        if blocked && !std::mem::replace(&mut session.blocked, true) {
+            guard.add_blocked(key);
+        }
         drop(guard);
         match written {
             Written::Failed => self.transport_failed(key),

@@ -18,6 +18,7 @@ mod form;
 mod hold;
 mod inbox;
 mod journal;
+mod load;
 mod members;
 mod ops;
 mod outbox;
@@ -33,6 +34,7 @@ mod tasks;
 
 pub(crate) use form::Form;
 pub(crate) use inbox::Inbox;
+pub use load::Load;
 pub(crate) use ops::{Asked, Broadcasting, Op};
 pub(crate) use outbox::Outbox;
 pub(crate) use polling::Polled;
@@ -47,6 +49,7 @@ use crate::rate::Rate;
 use engineio::Sid;
 use hashbrown::HashMap;
 use hub::Hub;
+use outbox::Backlog;
 use recover::Turns;
 use replay::Replays;
 use run::Run;
@@ -95,6 +98,8 @@ pub(crate) struct State {
     hubs: HashMap<u32, Hub<Seat>>,
     /// Sessions that have something to send.
     dirty: Vec<SessionKey>,
+    /// Sessions that did not take everything when they were written to last.
+    blocked: Vec<SessionKey>,
     open: Option<OpenRun>,
     timers: DelayQueue<Due>,
     /// How far the log is shown to this shard's sockets.
@@ -144,6 +149,29 @@ impl State {
     /// The sockets of a namespace.
     fn hub(&mut self, namespace: u32, max_rooms: u32) -> &mut Hub<Seat> {
         self.hubs.entry(namespace).or_insert_with(|| Hub::new(max_rooms))
+    }
+
+    /// Remembers a session that did not take everything.
+    fn add_blocked(&mut self, key: SessionKey) {
+        // Those that have ended since are forgotten when somebody looks, which need not happen.
+        if self.blocked.len() >= 64 + 2 * self.sessions.len() {
+            self.each_blocked(|_, _| {});
+        }
+        self.blocked.push(key);
+    }
+
+    /// Looks at each session that still has something to send, and forgets the others of the list.
+    pub(crate) fn each_blocked(&mut self, mut look: impl FnMut(SessionKey, Backlog)) {
+        self.seal();
+        let State { sessions, blocked, .. } = self;
+        blocked.retain(|key| {
+            let Some(session) = sessions.get_mut(*key) else { return false };
+            session.blocked = !session.outbox.is_empty();
+            if session.blocked {
+                look(*key, session.outbox.backlog());
+            }
+            session.blocked
+        });
     }
 }
 
@@ -278,6 +306,7 @@ async fn run(io: Io, index: u8) {
         streams: Streams::default(),
         hubs: HashMap::new(),
         dirty: Vec::new(),
+        blocked: Vec::new(),
         open: None,
         timers: DelayQueue::new(),
         shown: io.shown_at_start(),

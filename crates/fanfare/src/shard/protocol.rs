@@ -118,6 +118,7 @@ impl Shard {
             sockets: smallvec::SmallVec::new(),
             handshake,
             dirty: false,
+            blocked: false,
             held: 0,
             deaf: false,
             ending: None,

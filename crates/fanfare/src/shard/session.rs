@@ -33,11 +33,11 @@ slotmap::new_key_type! {
 pub(crate) struct Permit(Io);
 
 impl Permit {
-    /// `None` when as many sessions are open as there may be.
+    /// `None` when as many sessions are open as there may be, or memory is short.
     pub(crate) fn take(io: &Io) -> Option<Permit> {
         let open = io.inner().sessions.fetch_add(1, Ordering::AcqRel);
         let permit = Permit(io.clone()); // gives it back if there are too many
-        (open < io.settings().max_sessions).then_some(permit)
+        (open < io.settings().max_sessions && !io.is_memory_short()).then_some(permit)
     }
 }
 
@@ -81,6 +81,8 @@ pub(crate) struct Session {
     pub(crate) handshake: Arc<Handshake>,
     /// In the shard's list of sessions with something to send.
     pub(crate) dirty: bool,
+    /// In the shard's list of sessions that did not take everything.
+    pub(crate) blocked: bool,
     /// How many of its sockets have changes on their way to the journal: nothing is written to
     /// the client until they are there.
     pub(crate) held: u32,

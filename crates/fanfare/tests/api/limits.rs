@@ -285,3 +285,76 @@ async fn overload() {
     drop(client);
     site.end().await;
 }
+
+/// Who has not taken all is counted; when memory is short nobody new is let in, what is volatile is
+/// dropped, and of those who wait the slowest is cut.
+#[tokio::test]
+async fn what_waits_and_what_is_shed() {
+    let site = Site::with(|settings| settings.outbox.max_bytes = 400_000);
+    let mut member = site.member(Transport::WebSocket, &["r"]).await;
+    // They do not poll: all for them waits.
+    let slow = [site.joined(Transport::Polling).await, site.joined(Transport::Polling).await];
+    let (small, large) = ("x".repeat(1_000), "x".repeat(70_000));
+    site.io.emit("small", (&small,)).unwrap();
+    member.emit_with_ack("sync", []).await.unwrap();
+    let load = site.io.load().await;
+    assert_eq!((load.waiting_sessions, load.waiting_events, load.slow_sessions), (2, 2, 0));
+    assert!((2_000..2_200).contains(&load.waiting_bytes), "{load:?}");
+    site.io.set_memory_short(true);
+    assert!(site.io.load().await.waiting_sessions == 2, "a small outbox is not worth cutting");
+
+    for _ in 0..3 {
+        site.io.emit("large", (&large,)).unwrap();
+    }
+    site.io.to("r").volatile().emit("gone", ()).unwrap();
+    member.emit_with_ack("sync", []).await.unwrap();
+    let names: Vec<_> = member.take_events().into_iter().map(|event| event.name).collect();
+    assert_eq!(names, ["small", "large", "large", "large"]);
+    let load = site.io.load().await;
+    assert_eq!((load.waiting_sessions, load.slow_sessions), (2, 2));
+    assert!(load.largest_bytes > 210_000 && load.waiting_bytes > 420_000, "{load:?}");
+    let refused = Client::connect(&site.url, Options::default()).await;
+    assert!(matches!(refused, Err(Error::Http { status: 503, .. })), "{refused:?}");
+    while site.io.load().await.waiting_sessions > 0 {
+        site.io.set_memory_short(true);
+    }
+    assert_eq!(site.counts().closed["slow client"], 2);
+
+    site.io.set_memory_short(false);
+    drop((site.client().await, slow));
+    site.io.to("r").volatile().emit("there", ()).unwrap();
+    member.emit_with_ack("sync", []).await.unwrap();
+    assert_eq!(member.take_events()[0].name, "there");
+    assert_eq!(site.io.load().await.waiting_bytes, 0);
+    site.end().await;
+}
+
+/// A listener that holds its thread is seen from outside.
+#[tokio::test]
+async fn a_held_thread_is_noticed() {
+    let site = Site::with(|settings| settings.shards = 1);
+    let (free, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let began = Arc::new(Semaphore::new(0));
+    let beginning = began.clone();
+    site.io.main().on("hold", move |_: Socket, _: Args| {
+        beginning.add_permits(1);
+        let _ = held.lock().unwrap().recv();
+        async {}
+    });
+    let client = site.client().await;
+    client.emit("hold", []).await.unwrap();
+    within(began.acquire()).await.unwrap().forget();
+    let asking = tokio::spawn({
+        let io = site.io.clone();
+        async move { io.load().await }
+    });
+    // The question is put when the task has run once.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!asking.is_finished());
+    free.send(()).unwrap();
+    assert!(asking.await.unwrap().lag >= Duration::from_millis(10));
+    assert_eq!(site.counts().lag.classes.iter().sum::<u64>(), 1);
+    drop(client);
+    site.end().await;
+}

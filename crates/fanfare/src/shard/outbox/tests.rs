@@ -43,6 +43,7 @@ fn broadcasting(number: usize) -> Arc<Broadcasting> {
         kept: false,
         overheard: false,
         sequence: None,
+        since: std::time::Instant::now(),
     })
 }
 
