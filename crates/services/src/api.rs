@@ -17,7 +17,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::code::Code;
 use crate::refusal::Refusal;
 use crate::{
-    Services, chat, history, identity, jobs, presence, publish, rooms, sessions, sse, stats, users,
+    Services, chat, history, identity, jobs, live, presence, publish, rooms, sessions, sse, stats,
+    users,
 };
 
 /// Where the description is.
@@ -97,6 +98,7 @@ fn described() -> OpenApiRouter<Services> {
         .merge(sessions::routes())
         .merge(presence::routes())
         .merge(stats::routes())
+        .merge(live::routes())
         .merge(users::routes())
 }
 
