@@ -26,7 +26,7 @@ export interface Field {
 }
 
 /** How much of the field the words may fill before all of them get smaller. */
-const FILL = 0.4;
+const FILL = 0.52;
 
 /** The largest word against the smallest. */
 const CONTRAST = 3.6;

@@ -10,10 +10,12 @@ const HEIGHT = 100;
 export function Rating({ results, mine }: { results: RatingResults; mine?: number | undefined }) {
   const { values, votes, average } = results;
   const names = values.map(({ value }) => value);
-  const across = scaleBand<number>({ domain: names, range: [0, HEIGHT], paddingInner: 0.18 });
+  const across = scaleBand<number>({ domain: names, range: [0, HEIGHT], paddingInner: 0.18, paddingOuter: 0.09 });
   // The columns are parts of all votes: none moves because another one grows past it.
   const most = Math.max(...values.map((it) => it.votes), 1);
-  const up = scaleLinear<number>({ domain: [0, Math.max(1, votes)], range: [0, HEIGHT] });
+  // Up to half of them as long as none has more, so that there is something to see.
+  const whole = most * 2 <= votes ? votes / 2 : votes;
+  const up = scaleLinear<number>({ domain: [0, Math.max(1, whole)], range: [0, HEIGHT] });
   const middle = (value: number) => (across(Math.floor(value)) ?? 0) + across.bandwidth() / 2
     + (value - Math.floor(value)) * across.step();
   return (

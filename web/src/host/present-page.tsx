@@ -1,7 +1,6 @@
 /** The big screen: one thing at a time, legible from the back row. */
 
 import { type CSSProperties, useCallback, useEffect, useState } from "react";
-import { plural } from "../charts/figures";
 import { ResultsChart } from "../charts/results";
 import type { Live } from "../live/live";
 import { presenting, type Presenting } from "../live/seats";
@@ -16,6 +15,9 @@ import { LinkStatus } from "../parts/status";
 import { NotHere } from "./page";
 import "../style/host.css";
 import "../style/present.css";
+
+/** So many options stand below each other; more of them in two columns. */
+const ONE_COLUMN = 6;
 
 export default function PresentPage({ id }: { id: string }) {
   const [place] = useState(() => presenting().find(({ sessionId }) => sessionId === id));
@@ -117,14 +119,16 @@ async function toggleFull(): Promise<void> {
 }
 
 function Question({ state, poll, form }: { state: LiveState; poll: Poll; form: "bars" | "stacked" }) {
-  // Many options share the height of the screen.
-  const rows = { "--rows": Math.max(poll.options.length, 3) } as CSSProperties;
+  // Many options share the height of the screen, in two columns if need be.
+  const many = poll.options.length > ONE_COLUMN;
+  const count = many ? Math.ceil(poll.options.length / 2) : poll.options.length;
+  const rows = { "--rows": Math.max(count, 3) } as CSSProperties;
   return (
-    <article className={`screen-poll kind-${poll.kind}`} style={rows}>
+    <article className={`screen-poll kind-${poll.kind} ${many ? "many" : ""}`} style={rows}>
       <h1>{poll.question}</h1>
       {poll.state === "draft"
         ? <p className="screen-soon">Opens in a moment</p>
-        : <ResultsChart poll={poll} results={state.results[poll.id]} form={form} />}
+        : <div className="screen-chart"><ResultsChart poll={poll} results={state.results[poll.id]} form={form} /></div>}
     </article>
   );
 }
@@ -175,9 +179,9 @@ function Tools({ live, state, view }: { live: Live; state: LiveState; view: View
           {view.form === "bars" ? "One bar" : "Bars"}
         </Button>
       )}
-      {running && (
+      {running && state.polls.length > 0 && (
         <Button look="quiet" onClick={view.lobby} title="The code, large (J)">
-          {view.poll ? "Code" : plural(state.polls.length, "poll")}
+          {view.poll ? "Code" : "Poll"}
         </Button>
       )}
       <Button look="quiet" className="icon" onClick={() => void toggleFull()} aria-label="Full screen" title="Full screen (F)">

@@ -28,7 +28,7 @@ export function Fan() {
   const lengths = [300, 380, 520, 420, 600, 480, 660, 440, 540, 340];
   return (
     <svg className="fan" viewBox="-500 -700 1000 700" aria-hidden="true" focusable="false"
-      preserveAspectRatio="xMidYMax slice">
+      preserveAspectRatio="xMidYMax meet">
       {rays.map((angle, place) => (
         <rect key={angle} className={`ray ray-${place % 3}`} x="-24" y={-(lengths[place] ?? 0) - 90}
           width="48" height={lengths[place]} rx="24" transform={`rotate(${angle})`} />
