@@ -93,7 +93,7 @@ function Nodes({ operator, refused }: Props) {
   const { answer } = usePolled(operator.nodes, NODES_EVERY_MS, refused);
   if (!answer) return null;
   return (
-    <section className="card table-card" aria-labelledby="nodes-title">
+    <section className="card table-card">
       <h2 id="nodes-title">Nodes</h2>
       <div className="table-scroll" tabIndex={0} role="region" aria-labelledby="nodes-title">
         <table>
@@ -125,7 +125,7 @@ function Reasons({ title, counts }: { title: string; counts: Counted }) {
   const rows = Object.entries(counts).filter(([, count]) => count > 0).sort((a, b) => b[1] - a[1]);
   return (
     <section className="card table-card">
-      <h3>{title}</h3>
+      <h2>{title}</h2>
       {rows.length === 0 ? <p className="hint">None so far.</p> : (
         <dl className="counts">
           {rows.map(([reason, count]) => <div key={reason}><dt>{reason}</dt><dd>{count.toLocaleString("en")}</dd></div>)}

@@ -15,7 +15,7 @@ export function Sockets({ operator, refused }: { operator: Operator; refused: ()
   return (
     <div className="stack-cards">
       <Search operator={operator} />
-      <section className="card table-card" aria-labelledby="sockets-title">
+      <section className="card table-card">
         <h2 id="sockets-title">A sample of sockets</h2>
         <div className="filters">
           <NamespaceChoice operator={operator} refused={refused} value={namespace} choose={setNamespace} />

@@ -29,7 +29,7 @@ export function Trend({ title, unit = "", lines }: { title: string; unit?: strin
   return (
     <figure className="card trend">
       <figcaption>
-        <h3>{title}</h3>
+        <h2>{title}</h2>
         <p className="trend-now">
           {lines.map(({ name, tone, values }) => (
             <span key={name} className={tone}>

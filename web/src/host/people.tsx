@@ -35,7 +35,7 @@ function Names({ live, counted }: { live: Live; counted: string }) {
 
   return (
     <>
-      <ul className="names">
+      <ul className="names" tabIndex={0} aria-label="Names">
         {people.map(({ id, displayName, connected }) => (
           <li key={id} className={connected ? "" : "is-away"}>
             <span className="dot" aria-hidden="true" />

@@ -100,7 +100,7 @@ export function OpenClose({ live, state, poll, open, large = false }: {
   return (
     <>
       <Button look={active ? "plain" : "main"} busy={action.busy} onClick={() => void action.run(poll.id)}
-        aria-label={`${word} “${poll.question}”`}>
+        {...(large ? {} : { "aria-label": `${word} “${poll.question}”` })}>
         {large && active ? "Close the poll" : large ? "Open for votes" : word}
       </Button>
       <Problem text={action.problem} />

@@ -10,9 +10,9 @@ export class Report {
   async follow(file, events) {
     for await (const { type, data } of events) {
       if (type === "test:stdout" || type === "test:stderr") process.stderr.write(data.message);
-      // A file is a node of the tree too.
-      if (data.details?.type === "suite" || data.nesting === 0 && data.name.endsWith(".mjs") && type === "test:pass") continue;
-      if (type === "test:pass") {
+      // Files are nodes of the tree too.
+      const isFile = data.details?.type === "suite" || data.name?.endsWith(".mjs");
+      if (type === "test:pass" && !isFile) {
         this.#passed += 1;
         console.log(`ok   ${file}: ${data.name} (${Math.round(data.details.duration_ms)} ms)`);
       }
