@@ -2,7 +2,7 @@
 // finds nothing that would keep somebody out.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { assertFits, look, PICTURES } from "./lib/looks.mjs";
+import { assertFits, look, overlaps, PICTURES, places, rest } from "./lib/looks.mjs";
 import {
   addPoll, assertNoComplaints, browser, choose, closePoll, counted, DESKTOP, joinSession, openPoll, openSession,
   person, PHONE, rate, say, until, WALL,
@@ -82,10 +82,16 @@ for (const colorScheme of ["light", "dark"]) {
       await openPoll(host.page, LANGUAGE);
       await phone.page.locator(".option", { hasText: "TypeScript" }).click();
       await phone.picture("room-choice", { full: true });
-      await everybody((at) => ({ poll: polls[0], ballot: { optionIds: [polls[0].options[turn(at + 1, 4)].id] } }));
       await choose(phone.page, "TypeScript");
       await counted(phone.page);
+      await results(1);
+      const pages = [host, wall, phone].map(({ page }) => page);
+      await Promise.all(pages.map(rest));
+      const before = await Promise.all(pages.map(places));
+      await everybody((at) => ({ poll: polls[0], ballot: { optionIds: [polls[0].options[turn(at + 1, 4)].id] } }));
       await results(CROWD + 1);
+      await Promise.all(pages.map(rest));
+      assert.deepEqual(await Promise.all(pages.map(places)), before, "nothing jumps while results move");
       await phone.picture("room-choice-results", { full: true });
       await host.picture("host-choice");
       await wall.picture("present-choice");
@@ -130,6 +136,7 @@ for (const colorScheme of ["light", "dark"]) {
       await phone.picture("room-words-results", { full: true });
       await wall.picture("present-cloud");
       await host.picture("host-cloud");
+      for (const { page } of [host, wall, phone]) assert.deepEqual(await overlaps(page), []);
     });
 
     await t.test("the presenter on a phone, and the people", async () => {
