@@ -45,9 +45,16 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 /// A document is asked for each time; mostly the answer is that it is the same.
 const ASK_AGAIN: &str = "no-cache";
 
-/// Whether the pages were there at the build.
-pub(crate) const fn are_embedded() -> bool {
-    !FILES.is_empty()
+/// The pages that the settings want, by what one does there; `None` if they are not embedded.
+pub(crate) fn links(settings: &Settings) -> Option<Vec<(&'static str, &'static str)>> {
+    if FILES.is_empty() {
+        // The console alone is not missed by who never asked for pages.
+        return (!settings.livepoll.enabled).then(Vec::new);
+    }
+    let livepoll = settings.livepoll.enabled.then_some([("present", "/host"), ("join", "/")]);
+    let console =
+        (settings.console.serve != ConsoleFor::Nobody).then_some(("console", CONSOLE_PATH));
+    Some(livepoll.into_iter().flatten().chain(console).collect())
 }
 
 /// The routes of the pages that the settings want.

@@ -17,7 +17,7 @@ use crate::metrics::{self, Figures};
 use crate::settings::{LogKind, Settings};
 use crate::stop::StopSignals;
 use crate::watch::{Watch, memory_limit};
-use crate::{app, bundle, event_log, library};
+use crate::{app, bundle, event_log, library, pages};
 
 /// Runs the server until it is asked to stop.
 ///
@@ -73,6 +73,7 @@ async fn serve(settings: &Settings, data: &Path) -> anyhow::Result<()> {
             path: &settings.path,
             metrics: metrics.as_ref().map(tokio::net::TcpListener::local_addr).transpose()?,
             bundle,
+            pages: pages::links(settings),
             data,
             key: &key,
         },
