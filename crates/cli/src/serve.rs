@@ -59,7 +59,13 @@ async fn serve(settings: &Settings, data: &Path) -> anyhow::Result<()> {
         true => metrics::bind(settings.metrics.listen).await?,
         false => None,
     };
-    let figures = Figures { services: services.clone(), log, readiness: readiness.clone(), watch };
+    let figures = Figures {
+        services: services.clone(),
+        livepoll: livepoll.clone(),
+        log,
+        readiness: readiness.clone(),
+        watch,
+    };
     let router = app::router((&services, livepoll.as_ref()), settings, readiness);
     let server = Server::new(io, router).settings(library::server_settings(settings));
     let bound = bind(&server, settings)?;

@@ -1,6 +1,7 @@
 //! What happened, for those whom it concerns. The domain says it here and knows nothing of how it
 //! reaches them.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 use services::time;
 
@@ -72,6 +73,17 @@ pub struct Event {
     pub audience: Audience,
 }
 
+/// The form in which clients get all events, the one in which session rooms have theirs.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Envelope<'a> {
+    event_id: &'a str,
+    event_type: &'a str,
+    timestamp: Value,
+    session_id: &'a SessionId,
+    payload: &'a Value,
+}
+
 impl Event {
     fn new(
         session: &SessionId,
@@ -88,14 +100,24 @@ impl Event {
 
     /// The form in which clients get it.
     #[must_use]
-    pub fn envelope(&self) -> Value {
-        json!({
-            "eventId": self.id,
-            "eventType": self.kind,
-            "timestamp": time::json(self.at),
-            "sessionId": self.session,
-            "payload": self.payload,
-        })
+    pub fn envelope(&self) -> Envelope<'_> {
+        Envelope {
+            event_id: &self.id,
+            event_type: &self.kind,
+            timestamp: time::json(self.at),
+            session_id: &self.session,
+            payload: &self.payload,
+        }
+    }
+
+    /// The poll whose results have changed with it.
+    pub(crate) fn counted(&self) -> Option<PollId> {
+        let id = match self.kind.as_str() {
+            "vote:accepted" => self.payload.get("pollId"),
+            "poll:closed" => self.payload.get("poll").and_then(|poll| poll.get("id")),
+            _ => None,
+        };
+        PollId::parse(id?.as_str()?)
     }
 
     pub(crate) fn session_created(it: &Session) -> Result<Self, Refused> {

@@ -6,6 +6,7 @@
 //! [`Publisher`].
 
 mod conflate;
+mod counters;
 pub mod domain;
 mod error;
 mod event;
@@ -21,8 +22,9 @@ mod store;
 mod token;
 mod view;
 
+pub use counters::Counts;
 pub use error::Refused;
-pub use event::{Audience, Event};
+pub use event::{Audience, Envelope, Event};
 pub use relay::{NotPublished, Publisher};
 pub use service::{BeginError, Livepoll};
 pub use settings::{Rates, Settings};

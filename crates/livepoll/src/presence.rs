@@ -61,6 +61,11 @@ impl Presence {
         self.lock().get(id).is_some_and(|here| here.sockets > 0)
     }
 
+    /// How many have one.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().values().filter(|here| here.sockets > 0).count()
+    }
+
     /// All who have one.
     pub(crate) fn all(&self) -> Vec<ParticipantId> {
         let all = self.lock();
@@ -84,7 +89,7 @@ mod tests {
         it.leave(&id, at(100));
         assert!(!it.has(&id) && it.all().is_empty() && it.away(at(109), after).is_empty());
         assert!(!it.arrive(&id), "it came back in time");
-        assert_eq!(it.all(), vec![id.clone()]);
+        assert_eq!((it.count(), it.all()), (1, vec![id.clone()]));
         it.leave(&id, at(200));
         assert_eq!(it.away(at(210), after), vec![id.clone()]);
         assert!(it.away(at(1_000), after).is_empty());

@@ -8,6 +8,7 @@ use services::{Context, time};
 use tokio::sync::{Notify, oneshot};
 
 use crate::conflate::Conflation;
+use crate::counters::{Counters, Counts, count};
 use crate::domain::{
     Ballot, Code, Draft, Participant, ParticipantId, Poll, PollId, Results, Session, SessionId,
 };
@@ -43,9 +44,6 @@ const CLEAN_TURN: Duration = Duration::from_secs(60);
 const TIMER_TURN: Duration = Duration::from_secs(15);
 const TIMER_TURN_SHARED: Duration = Duration::from_secs(1);
 
-/// After a restart the results of polls that closed within this time are told once more.
-const RETOLD_MS: u64 = 60_000;
-
 /// Live polling. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Livepoll(Arc<Inner>);
@@ -59,7 +57,7 @@ struct Inner {
     limits: Limits,
     publisher: Arc<dyn Publisher>,
     presence: Presence,
-    conflation: Conflation,
+    counters: Arc<Counters>,
     /// Says that an event was left behind.
     left: Arc<Notify>,
     /// Says that a poll with a time limit was opened.
@@ -111,14 +109,13 @@ impl Livepoll {
         let fresh: [u8; 32] = random::bytes()?;
         let fresh = fresh.iter().map(|byte| format!("{byte:02x}")).collect();
         let secret = db.secret("tokens", fresh).await?;
-        let interval = Duration::from_secs(1) / settings.results_per_second.get();
         let livepoll = Livepoll(Arc::new(Inner {
             context: context.clone(),
             tokens: Tokens::new(secret.as_bytes(), settings.retention),
             limits: Limits::new(settings.rates),
             publisher: Arc::new(Rooms(namespace.clone())),
             presence: Presence::default(),
-            conflation: Conflation::new(interval),
+            counters: Arc::default(),
             left: Arc::default(),
             opened: Notify::new(),
             settings,
@@ -141,6 +138,16 @@ impl Livepoll {
     /// [`Refused`].
     pub async fn check(&self) -> Result<(), Refused> {
         self.0.db.check().await
+    }
+
+    /// What was counted since the start.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.0.counters.counts(self.0.presence.count())
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.0.counters
     }
 
     /// The server, and what all services stand on.
@@ -188,7 +195,9 @@ impl Livepoll {
         let first = codes.first().copied().ok_or(Refused::NoFreeCode)?;
         let session = Session::create(id, first, title, time::now_ms())
             .map_err(|fault| Refused::Text { field: "title", fault })?;
-        self.done(self.0.db.create_session(session, codes).await)
+        let opened = self.done(self.0.db.create_session(session, codes).await)?;
+        count(&self.0.counters.sessions);
+        Ok(opened)
     }
 
     /// A session.
@@ -215,10 +224,7 @@ impl Livepoll {
     ///
     /// [`Refused`].
     pub async fn end_session(&self, id: &SessionId) -> Result<Session, Refused> {
-        let (session, closed) =
-            self.done(self.0.db.end_session(id.clone(), time::now_ms()).await)?;
-        closed.iter().for_each(|poll| self.0.conflation.mark(poll));
-        Ok(session)
+        self.done(self.0.db.end_session(id.clone(), time::now_ms()).await)
     }
 
     /// Lets somebody into the session with this code.
@@ -233,7 +239,9 @@ impl Livepoll {
     ) -> Result<(Session, Participant), Refused> {
         let id = ParticipantId::from_random(random::bytes()?);
         let joining = self.0.db.join(code, id, display_name.to_owned(), time::now_ms());
-        self.done(joining.await)
+        let joined = self.done(joining.await)?;
+        count(&self.0.counters.joins);
+        Ok(joined)
     }
 
     /// Participants of a session in the order in which they joined, behind one of them.
@@ -305,9 +313,7 @@ impl Livepoll {
     ///
     /// [`Refused`].
     pub async fn close(&self, id: &PollId) -> Result<Poll, Refused> {
-        let poll = self.done(self.0.db.close(id.clone(), time::now_ms()).await)?;
-        self.0.conflation.mark(&poll.id);
-        Ok(poll)
+        self.done(self.0.db.close(id.clone(), time::now_ms()).await)
     }
 
     /// Takes a participant's vote: whether it changed an earlier one. The events wait in the outbox
@@ -322,7 +328,7 @@ impl Livepoll {
         let cast = Cast { poll: poll.clone(), session, voter, ballot, now };
         let voted = self.done(self.0.db.vote(cast).await);
         match &voted {
-            Ok(_) => self.0.conflation.mark(poll),
+            Ok(_) => count(&self.0.counters.votes),
             Err(why) => self.reject(seat, poll, why),
         }
         voted
@@ -382,14 +388,16 @@ impl Livepoll {
     /// Starts what is done beside answering.
     fn start(&self) -> Result<(), Refused> {
         let node: [u8; 8] = random::bytes()?;
+        let interval = Duration::from_secs(1) / self.0.settings.results_per_second.get();
         let relay = Relay {
             db: self.0.db.clone(),
             publisher: Arc::clone(&self.0.publisher),
             called: Arc::clone(&self.0.left),
             node: format!("{:016x}", u64::from_le_bytes(node)),
+            results: Conflation::new(interval),
+            counters: Arc::clone(&self.0.counters),
         };
         self.0.context.spawn(relay.run());
-        self.0.context.spawn(self.clone().tell_results());
         self.0.context.spawn(self.clone().close_in_time());
         let tasks: [(Duration, &'static str, Turn); 3] = [
             (PRESENCE_TURN, "who went away", |it| Box::pin(it.tell_away())),
@@ -401,40 +409,6 @@ impl Livepoll {
             self.0.context.spawn(relay::every(pause, what, move || act(it.clone())));
         }
         Ok(())
-    }
-
-    /// Tells results that have changed. Those of before a restart may not have been told.
-    async fn tell_results(self) {
-        let since = time::now_ms().saturating_sub(RETOLD_MS);
-        match self.0.db.lively(since).await {
-            Ok(polls) => polls.iter().for_each(|poll| self.0.conflation.mark(poll)),
-            Err(error) => tracing::warn!(%error, "polls of before the start are not told again"),
-        }
-        loop {
-            for poll in self.0.conflation.wait().await {
-                if let Err(error) = self.tell_result(&poll).await {
-                    tracing::debug!(%error, "results wait to be told");
-                    self.0.conflation.mark(&poll);
-                }
-            }
-        }
-    }
-
-    async fn tell_result(&self, poll: &PollId) -> Result<(), String> {
-        let (poll, results) = match self.0.db.results(poll.clone()).await {
-            // Removed meanwhile.
-            Err(Refused::NoPoll) => return Ok(()),
-            read => read.map_err(|error| error.to_string())?,
-        };
-        let event = Event::results_updated(&poll, &results, time::now_ms());
-        let event = event.map_err(|error| error.to_string())?;
-        match self.0.publisher.publish(&event, false).await {
-            Err(relay::NotPublished::Never(error)) => {
-                tracing::error!(%error, "results cannot be told: a bug");
-                Ok(())
-            }
-            told => told.map_err(|error| error.to_string()),
-        }
     }
 
     /// Closes polls whose time is over.

@@ -50,11 +50,14 @@ impl FromStr for RoomReplay {
     }
 }
 
-/// What is given to who joins this room, if anything.
-pub(crate) fn of_room(context: &Context, namespace: &str, room: &str) -> Option<Replay> {
+/// What is given to who joins this room without being asked for, if anything: nothing to one who may
+/// not read it.
+pub(crate) async fn given_past(context: &Context, socket: &Socket, room: &str) -> Option<Replay> {
     let replays = &context.settings().replays;
-    let found = replays.iter().find(|replay| replay.rooms.matches(namespace, room));
-    found.map(|replay| Replay::Last(replay.count))
+    let namespace = socket.namespace().name();
+    let found = replays.iter().find(|replay| replay.rooms.matches(namespace, room))?;
+    let allowed = context.allow(socket, Right::History, room, "rooms").await.is_ok();
+    allowed.then_some(Replay::Last(found.count))
 }
 
 /// Lets the clients of a namespace name rooms and a position in the query they connect with:
@@ -77,13 +80,15 @@ async fn begin(context: &Context, socket: &Socket) -> Result<(), Refusal> {
     let asked = Asked::of(socket.handshake())?;
     for room in &asked.rooms {
         context.allow(socket, Right::Join, room, "rooms").await?;
+        if asked.from.is_some() {
+            context.allow(socket, Right::History, room, "fromEventId").await?;
+        }
     }
     if let Some(from) = asked.from {
         socket.begin_from(position_of(context, &from).await?);
     }
-    let namespace = socket.namespace().name();
     for room in asked.rooms {
-        let joined = match of_room(context, namespace, &room) {
+        let joined = match given_past(context, socket, &room).await {
             Some(replay) => match socket.join_with(&room, replay) {
                 Ok(joining) => joining.await,
                 Err(error) => return Err(Refusal::new(Code::InvalidMessage, error.to_string())),

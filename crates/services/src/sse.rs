@@ -50,14 +50,20 @@ async fn open(context: &Context, head: &Parts) -> Result<(Caller, EventStream), 
     let caller = context.caller(head).await?;
     check_accept(&head.headers)?;
     let wanted = Wanted::of_query(head.uri.query().unwrap_or_default())?;
+    let mut options = context.identity().until(&caller, StreamOptions::of_request(head));
     for (field, room) in &wanted.rooms {
         let place = Place { namespace: &wanted.namespace, room };
         let checked = context.access().check(&caller, Right::Join, place).await;
         checked.map_err(|denied| denied.refusal(field))?;
+        // Who says where it was could say any place: going on is reading history.
+        if options.goes_on()
+            && context.access().check(&caller, Right::History, place).await.is_err()
+        {
+            options = options.deny_past();
+        }
     }
     let namespace = context.namespace(&wanted.namespace)?;
     let rooms: Vec<String> = wanted.rooms.into_iter().map(|(_, room)| room).collect();
-    let options = context.identity().until(&caller, StreamOptions::of_request(head));
     let stream = namespace.stream(rooms, options).map_err(not_opened)?;
     Ok((caller, stream))
 }

@@ -133,7 +133,7 @@ impl Namespace {
         rooms: impl IntoRooms,
         options: StreamOptions,
     ) -> Result<EventStream, StreamError> {
-        let StreamOptions { last_event_id, expires_at, origin, shard } = options;
+        let StreamOptions { last_event_id, past_denied, expires_at, origin, shard } = options;
         let (io, rooms) = (self.io().clone(), rooms.into_rooms()?);
         let limit = io.settings().max_rooms;
         if rooms.len() > limit as usize {
@@ -147,7 +147,10 @@ impl Namespace {
         let shard = shard.unwrap_or_else(|| io.next_shard());
         let handover = Arc::<Handover>::default();
         let opening = StreamOpening { presence, rooms, expires_at, handover: handover.clone() };
-        let after = last_event_id.map(|id| id.parse().map_err(|_| NotRecovered::Offset));
+        let after = last_event_id.map(|id| match past_denied {
+            true => Err(NotRecovered::Room),
+            false => id.parse().map_err(|_| NotRecovered::Offset),
+        });
         io.shard(shard).push(Op::run(move |shard| shard.open_stream(opening, after)));
         Ok(EventStream { io, shard, handover, origin, _permit: permit })
     }

@@ -15,6 +15,7 @@ const LAST_EVENT_ID_QUERY: &str = "lastEventId";
 #[derive(Debug, Clone, Default)]
 pub struct StreamOptions {
     pub(super) last_event_id: Option<String>,
+    pub(super) past_denied: bool,
     pub(super) expires_at: Option<Instant>,
     pub(super) origin: Option<HeaderValue>,
     pub(super) shard: Option<u8>,
@@ -41,6 +42,7 @@ impl StreamOptions {
         };
         StreamOptions {
             last_event_id: header.or_else(in_query).filter(|id| !id.is_empty()),
+            past_denied: false,
             expires_at: None,
             origin: head.headers.get(header::ORIGIN).cloned(),
             shard: shard_of(&head.extensions),
@@ -52,6 +54,20 @@ impl StreamOptions {
     #[must_use]
     pub fn last_event_id(mut self, id: impl Into<String>) -> Self {
         self.last_event_id = Some(id.into());
+        self
+    }
+
+    /// Whether the client says where it was.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        self.last_event_id.is_some()
+    }
+
+    /// The client may not read what was sent before: if it says where it was, it is answered with a
+    /// `reset`.
+    #[must_use]
+    pub fn deny_past(mut self) -> Self {
+        self.past_denied = true;
         self
     }
 

@@ -45,7 +45,7 @@ pub enum BallotError {
         given: &'static str,
     },
     /// Fewer options or words than are needed.
-    #[error("at least {min} are needed")]
+    #[error("expected at least {min}")]
     TooFew {
         /// The field.
         field: &'static str,
@@ -53,7 +53,7 @@ pub enum BallotError {
         min: u32,
     },
     /// More options or words than are allowed.
-    #[error("at most {max} are allowed")]
+    #[error("expected at most {max}")]
     TooMany {
         /// The field.
         field: &'static str,

@@ -12,14 +12,16 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Request, header};
-use axum::middleware;
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use serde::de::DeserializeOwned;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+use problem::Told;
 pub(crate) use problem::{Problem, reason};
 
 use crate::Livepoll;
@@ -60,8 +62,23 @@ pub(crate) fn routes(livepoll: &Livepoll) -> (Router, utoipa::openapi::OpenApi) 
         .merge(export::routes());
     let (router, description) = described.split_for_parts();
     let router = router.method_not_allowed_fallback(async || Problem::method());
+    let counting = middleware::from_fn_with_state(livepoll.clone(), count_refusals);
+    let router = router.layer(counting);
     let router = router.layer(middleware::from_fn_with_state(livepoll.clone(), cors::allow));
     (router.with_state(livepoll.clone()), description)
+}
+
+/// Counts what is refused, by code.
+async fn count_refusals(
+    State(livepoll): State<Livepoll>,
+    request: Request<Body>,
+    next: Next,
+) -> Response {
+    let response = next.run(request).await;
+    if let Some(Told(code)) = response.extensions().get() {
+        livepoll.counters().refused(code);
+    }
+    response
 }
 
 impl FromRequestParts<Livepoll> for Seat {

@@ -301,8 +301,8 @@ impl NewVote {
             (None, Some(value), None) => Ok(Ballot::Value(value)),
             (None, None, Some(words)) => Ok(Ballot::Words(words)),
             _ => {
-                let expected = "exactly one of `optionIds`, `value` and `words`";
-                let refusal = Refusal::field(RefusalCode::InvalidRequest, ".", expected);
+                let message = "Expected exactly one of `optionIds`, `value` and `words`.";
+                let refusal = Refusal::new(RefusalCode::InvalidRequest, message);
                 Err(Refused::Form(Box::new(refusal)))
             }
         }

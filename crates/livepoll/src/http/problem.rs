@@ -113,6 +113,10 @@ pub(crate) struct Problem {
     retry_after_ms: Option<u64>,
 }
 
+/// The code of a problem that was answered, for who counts it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told(pub(super) &'static str);
+
 impl Problem {
     fn new(kind: Kind, detail: impl Into<String>) -> Self {
         Problem {
@@ -250,6 +254,7 @@ impl IntoResponse for Problem {
         tracing::debug!(status = self.status, code = self.code, "live polling refused a request");
         let wait = self.retry_after_ms.map_or(RETRY_AFTER_SECONDS, |ms| ms.div_ceil(1_000).max(1));
         let mut response = json_response(status, &self);
+        response.extensions_mut().insert(Told(self.code));
         let headers = response.headers_mut();
         let kind = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, kind);

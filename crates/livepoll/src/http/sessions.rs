@@ -267,7 +267,10 @@ async fn participants(
         let refusal = Refusal::field(RefusalCode::InvalidRequest, field, expected);
         Refused::Form(Box::new(refusal))
     };
-    let Query(page) = page.map_err(|_| unfit("query", "`after` and `limit`"))?;
+    let Query(page) = page.map_err(|_| {
+        let message = "Expected no parameters but `after`, an id, and `limit`, a whole number.";
+        Refused::Form(Box::new(Refusal::new(RefusalCode::InvalidRequest, message)))
+    })?;
     let limit = page.limit.unwrap_or(PAGE);
     if !(1..=MAX_PAGE).contains(&limit) {
         return Err(unfit("limit", "a whole number from 1 to 1000"));

@@ -20,7 +20,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
-pub(crate) use outbox::Pending;
+pub(crate) use outbox::{Moment, Pending};
 pub(crate) use participants::{ParticipantPage, Seen};
 pub(crate) use target::Target;
 pub use target::{DatabaseUrl, DatabaseUrlError};
@@ -90,6 +90,7 @@ impl Database {
         schema::migrate(target).await?;
         let dialect = target.dialect();
         let writers = Pool::writers(target).await?;
+        Pool::tidy(target, &writers).await?;
         // What is only in memory has one connection.
         let readers = match target {
             Target::Memory => writers.clone(),

@@ -4,12 +4,12 @@ use futures_util::FutureExt;
 use sqlx::Row;
 
 use super::{Database, Tx, column, number, row};
-use crate::domain::{Millis, ParticipantId};
+use crate::domain::{Millis, ParticipantId, Poll, PollId, Results};
 use crate::error::Refused;
 use crate::event::{Audience, Event};
 
 /// How many are published at once at most.
-const BATCH: i64 = 256;
+const BATCH: usize = 256;
 
 /// An event, and its place among those that wait.
 #[derive(Debug, Clone)]
@@ -18,7 +18,27 @@ pub(crate) struct Pending {
     pub(crate) event: Event,
 }
 
+/// What was true at one moment.
+#[derive(Debug)]
+pub(crate) struct Moment {
+    pub(crate) pending: Vec<Pending>,
+    /// Whether these are all that wait.
+    pub(crate) complete: bool,
+    pub(crate) results: Vec<(Results, Poll)>,
+}
+
 impl Tx {
+    async fn pending(&mut self) -> Result<Vec<Pending>, Refused> {
+        let rows = sqlx::query(
+            "SELECT seq, event_id, session_id, voter_id, audience, event_type, at_ms, payload \
+             FROM outbox ORDER BY seq LIMIT $1",
+        )
+        .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
+        .fetch_all(&mut self.connection)
+        .await?;
+        rows.iter().map(pending).collect()
+    }
+
     /// Leaves an event behind for the relay, if the transaction is committed.
     pub(crate) async fn tell(&mut self, event: &Event) -> Result<(), Refused> {
         sqlx::query(
@@ -39,18 +59,23 @@ impl Tx {
 }
 
 impl Database {
-    /// The oldest events that are not published yet.
-    pub(crate) async fn pending(&self) -> Result<Vec<Pending>, Refused> {
+    /// The oldest events that are not published yet, and results of the same moment: no event that is
+    /// published before those results tells of something that is not in them, if these are all.
+    pub(crate) async fn moment(&self, polls: Vec<PollId>) -> Result<Moment, Refused> {
         self.read(|tx| {
             async move {
-                let rows = sqlx::query(
-                    "SELECT seq, event_id, session_id, voter_id, audience, event_type, at_ms, payload \
-                     FROM outbox ORDER BY seq LIMIT $1",
-                )
-                .bind(BATCH)
-                .fetch_all(&mut tx.connection)
-                .await?;
-                rows.iter().map(pending).collect()
+                let pending = tx.pending().await?;
+                let mut results = Vec::with_capacity(polls.len());
+                for id in polls {
+                    match tx.poll(&id, "").await {
+                        Ok(poll) => results.push((tx.results(&poll).await?, poll)),
+                        // Removed meanwhile.
+                        Err(Refused::NoPoll) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                let complete = pending.len() < BATCH;
+                Ok(Moment { pending, complete, results })
             }
             .boxed()
         })

@@ -1,5 +1,7 @@
 //! The tables, and how they come to the form this version needs.
 
+use std::path::Path;
+
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryFutureExt};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -19,11 +21,34 @@ pub(super) async fn migrate(target: &Target) -> Result<(), StoreError> {
     if *target == Target::Memory {
         return Ok(()); // done by the only connection there is
     }
+    if let Target::File(path) = target {
+        make_private(path)?;
+    }
     let mut connection = target.options()?.connect().await?;
     let ran = run(&mut connection, target.dialect()).await;
     // It was for this alone.
     let _ = connection.close().await;
     ran
+}
+
+/// Makes the file readable by its user only: it holds the secret of the tokens, and votes. What SQLite
+/// puts beside it gets the same rights.
+fn make_private(path: &Path) -> Result<(), StoreError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let unavailable = |error: std::io::Error| {
+        StoreError::Unavailable(format!("{} cannot be opened: {error}", path.display()))
+    };
+    let file = options.open(path).map_err(unavailable)?;
+    #[cfg(unix)]
+    if let Err(error) = file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600)) {
+        // A file system without permissions is let be.
+        tracing::warn!(%error, path = %path.display(), "other users may read the server's data");
+    }
+    drop(file);
+    Ok(())
 }
 
 pub(super) fn run(

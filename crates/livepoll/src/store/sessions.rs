@@ -4,7 +4,7 @@ use futures_util::FutureExt;
 use sqlx::AssertSqlSafe;
 
 use super::{Database, Tx, column, row};
-use crate::domain::{Code, Millis, PollId, Session, SessionId};
+use crate::domain::{Code, Millis, Session, SessionId};
 use crate::error::Refused;
 use crate::event::Event;
 
@@ -137,26 +137,20 @@ impl Database {
         .await
     }
 
-    /// Ends a session, and with it the polls that are active: also which ones.
-    pub(crate) async fn end_session(
-        &self,
-        id: SessionId,
-        now: Millis,
-    ) -> Result<(Session, Vec<PollId>), Refused> {
+    /// Ends a session, and with it the polls that are active.
+    pub(crate) async fn end_session(&self, id: SessionId, now: Millis) -> Result<Session, Refused> {
         self.write(move |tx| {
             async move {
                 let mut session = tx.session(&id, tx.exclusive()).await?;
                 session.end(now)?;
                 tx.update_session(&session).await?;
-                let mut closed = Vec::new();
                 for poll in tx.polls(&id).await?.into_iter().take(MAX_CLOSED) {
                     if poll.state.as_str() == "active" {
-                        closed.push(poll.id.clone());
                         tx.close(&poll.id, now).await?;
                     }
                 }
                 tx.tell(&Event::session_ended(&session, now)?).await?;
-                Ok((session, closed))
+                Ok(session)
             }
             .boxed()
         })

@@ -77,7 +77,7 @@ async fn counts(db: &Database, poll: &PollId) -> (u64, Vec<u64>) {
 async fn told(db: &Database) -> Vec<String> {
     let mut kinds = Vec::new();
     loop {
-        let pending = db.pending().await.unwrap();
+        let pending = db.moment(Vec::new()).await.unwrap().pending;
         if pending.is_empty() {
             return kinds;
         }
@@ -220,7 +220,7 @@ async fn final_results_are_final(db: &Database) {
     closed.unwrap();
     let accepted = first.iter().chain(&second).filter(|answer| answer.is_ok()).count() as u64;
     assert_eq!(counts(db, &poll).await, (accepted, vec![0, accepted, 0]));
-    let pending = db.pending().await.unwrap();
+    let pending = db.moment(Vec::new()).await.unwrap().pending;
     let end = pending.iter().find(|it| it.event.kind == "poll:closed");
     if let Some(end) = end {
         assert_eq!(end.event.payload["results"]["votes"], accepted);
@@ -235,8 +235,9 @@ async fn a_session_ends_with_its_polls(db: &Database) {
         db.create_poll(session.id.clone(), drafted.clone(), draft("rating", false), 2_250).await;
     assert_eq!(created.unwrap().place, 1);
     told(db).await;
-    let (ended, closed) = db.end_session(session.id.clone(), 3_000).await.unwrap();
-    assert_eq!((ended.state.ended(), closed), (Some(3_000), vec![poll]));
+    let ended = db.end_session(session.id.clone(), 3_000).await.unwrap();
+    assert_eq!(ended.state.ended(), Some(3_000));
+    assert_eq!(db.poll(poll).await.unwrap().state.closed(), Some(3_000));
     assert_eq!(told(db).await, ["poll:closed", "session:ended"]);
     let late = db.activate(drafted.clone(), 3_100).await;
     assert!(matches!(late, Err(Refused::Poll(PollError::Session(SessionError::Ended)))));
@@ -332,7 +333,7 @@ async fn events_wait_in_order_with_all_they_have(db: &Database) {
     let (session, poll) = asked(db, 110, draft("single_choice", false)).await;
     let voter = join(db, 110).await;
     db.vote(cast(&session, &poll, &voter, choose("opt_1"))).await.unwrap();
-    let pending = db.pending().await.unwrap();
+    let pending = db.moment(Vec::new()).await.unwrap().pending;
     let kinds: Vec<_> = pending.iter().map(|it| it.event.kind.as_str()).collect();
     let expected = [
         "session:created",
@@ -429,7 +430,12 @@ async fn sqlite_in_a_file() {
     let target = Target::of(None, Some(&data));
     suite(&Database::open(&target).await.unwrap()).await;
     reopened(&target).await;
-    assert!(data.join("livepoll.db").exists());
+    #[cfg(unix)]
+    for name in ["livepoll.db", "livepoll.db-wal"] {
+        use std::os::unix::fs::PermissionsExt;
+        let file = data.join(name).metadata().unwrap();
+        assert_eq!(file.permissions().mode() & 0o777, 0o600, "{name}: it has the tokens' secret");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

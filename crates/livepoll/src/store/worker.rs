@@ -25,6 +25,9 @@ const POSTGRES_READERS: usize = 4;
 /// How many connections to SQLite read.
 const SQLITE_READERS: usize = 2;
 
+/// How often the journal of SQLite is brought into its file.
+const TIDY_TURN: Duration = Duration::from_secs(1);
+
 /// How long connecting may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -125,6 +128,33 @@ impl Pool {
         Pool { target: target.clone(), begin, batch: 1 }.start(count).await
     }
 
+    /// Starts the one who brings what was committed from the journal of a file into the file.
+    pub(super) async fn tidy(
+        target: &Target,
+        writers: &mpsc::Sender<Job>,
+    ) -> Result<(), StoreError> {
+        let Target::File(_) = target else { return Ok(()) };
+        let pool = Pool { target: target.clone(), begin: "", batch: 1 };
+        let (mut tx, writers) = (Some(pool.connect().await?), writers.downgrade());
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(TIDY_TURN).await;
+                // All who could write are gone.
+                let Some(_) = writers.upgrade() else { return };
+                if let Some(connected) = &mut tx
+                    && connected.run("PRAGMA wal_checkpoint(PASSIVE)").await.is_err()
+                {
+                    tx = None;
+                }
+                if tx.is_none() {
+                    // If it fails, the next turn tries again; who writes says that the disk is broken.
+                    tx = pool.connect().await.ok();
+                }
+            }
+        });
+        Ok(())
+    }
+
     async fn start(self, count: usize) -> Result<mpsc::Sender<Job>, StoreError> {
         let (sender, receiver) = mpsc::channel(MAX_WAITING);
         let receiver = Arc::new(Mutex::new(receiver));
@@ -142,8 +172,12 @@ impl Pool {
         let mut tx = Tx { connection: connecting.map_err(late)??, dialect: self.target.dialect() };
         match &self.target {
             Target::Memory => schema::run(&mut tx.connection, tx.dialect).await?,
-            // Survives the end of the process; a loss of power may take the last commits.
-            Target::File(_) => tx.run("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL").await?,
+            // Survives the end of the process; a loss of power may take the last commits. The disk is
+            // waited for by the one who tidies, not by those who vote.
+            Target::File(_) => {
+                tx.run("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL").await?;
+                tx.run("PRAGMA wal_autocheckpoint=16384").await?; // 64 MiB, should nobody tidy
+            }
             Target::Postgres(_) => {
                 tx.run("SET statement_timeout = '10s'; SET lock_timeout = '5s'").await?;
             }

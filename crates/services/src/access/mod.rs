@@ -121,6 +121,9 @@ impl Default for AccessSettings {
     }
 }
 
+/// How the rooms begin in which presence is told.
+const SHOW_PRESENCE: [&str; 2] = ["presence.", "status."];
+
 /// The rules. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Access(Arc<Inner>);
@@ -167,6 +170,9 @@ impl Access {
             Caller::Guest(_) => None,
         };
         names::check_joinable(place.room)?;
+        // Who is in one of these rooms hears who looks at what: being there is seeing that.
+        let shows_presence = SHOW_PRESENCE.iter().any(|prefix| place.room.starts_with(prefix));
+        let right = if right == Right::Join && shows_presence { Right::Presence } else { right };
         match self.ask_function(caller, right, place).await {
             Verdict::Allow => return Ok(()),
             Verdict::Deny => return Err(Denied::Rule),

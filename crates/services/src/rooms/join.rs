@@ -14,7 +14,7 @@ use crate::history::{Event, POSITION_FORM, position};
 use crate::listen::refuse;
 use crate::names::check_joinable;
 use crate::refusal::Refusal;
-use crate::replay::of_room;
+use crate::replay::given_past;
 
 /// Lets the clients of a namespace join and leave rooms.
 pub(super) fn serve(rooms: &Rooms, namespace: &Namespace) {
@@ -34,10 +34,16 @@ async fn joined(rooms: &Rooms, socket: &Socket, args: &Args, ack: &Ack) -> Resul
     let asked = replay(&fields)?;
     let context = &rooms.context;
     context.allow(socket, Right::Join, &room, "roomId").await?;
+    if asked.is_some() {
+        context.allow(socket, Right::History, &room, "roomId").await?;
+    }
     rooms.check_exists(socket.namespace().name(), &room).await?;
-    let own = || of_room(context, socket.namespace().name(), &room);
-    // Without an ack there is nothing to give it in.
-    let replay = asked.or_else(own).filter(|_| ack.is_wanted());
+    let replay = match asked {
+        // Without an ack there is nothing to give it in.
+        _ if !ack.is_wanted() => None,
+        Some(asked) => Some(asked),
+        None => given_past(context, socket, &room).await,
+    };
     let done = join_room(socket, room.clone(), replay).await?;
     rooms.entered(socket, &room);
     Ok(done)

@@ -209,6 +209,9 @@ impl Sessions {
             return Err(Refusal::field(Code::InvalidMessage, "participantId", expected));
         }
         self.context.allow(socket, Right::Join, &room, "sessionId").await?;
+        if handshake.query("fromEventId").is_some() {
+            self.context.allow(socket, Right::History, &room, "fromEventId").await?;
+        }
         Ok(Some(Taking { session, participant }))
     }
 

@@ -27,7 +27,7 @@ pub struct Target {
 }
 
 impl Target {
-    fn address(&self) -> SocketAddr {
+    pub(super) fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
     }
 
@@ -40,11 +40,12 @@ impl Target {
         self.open_as(room, "").map(|opened| (opened.stream, opened.rest))
     }
 
-    /// The same with `auth` (a JSON object, or nothing) in the CONNECT packet.
+    /// The same with what follows the type of the CONNECT packet: a namespace other than `/` and a
+    /// comma, `auth` as a JSON object, both, or nothing.
     ///
     /// # Errors
     /// As [`Target::open`].
-    pub(super) fn open_as(&self, room: &str, auth: &str) -> Result<Opened, LoadError> {
+    pub(super) fn open_as(&self, room: &str, connect: &str) -> Result<Opened, LoadError> {
         let mut stream = TcpStream::connect(self.address()).map_err(LoadError::Connect)?;
         stream.set_nodelay(true).map_err(LoadError::Connect)?;
         stream.set_read_timeout(Some(HANDSHAKE_TIMEOUT)).map_err(LoadError::Connect)?;
@@ -61,9 +62,9 @@ impl Target {
         }
         seen.drain(..head);
         expect_packet(&mut stream, &mut seen, b"0{")?;
-        let mut connect = Vec::new();
-        append_text(&mut connect, format!("40{auth}").as_bytes());
-        stream.write_all(&connect).map_err(LoadError::Connect)?;
+        let mut packet = Vec::new();
+        append_text(&mut packet, format!("40{connect}").as_bytes());
+        stream.write_all(&packet).map_err(LoadError::Connect)?;
         let answer = expect_packet(&mut stream, &mut seen, b"40")?;
         Ok(Opened { stream, rest: seen, answer })
     }
@@ -79,7 +80,7 @@ impl Target {
     }
 }
 
-/// A connection in the namespace `/`.
+/// A connection in its namespace.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) stream: TcpStream,

@@ -8,15 +8,17 @@
 //!
 //! The server keeps a small contract: a connection with the query `room=NAME` is a member of that
 //! room, event `publish` (room, payload) goes to the room as event `event` (payload), event `echo`
-//! is acknowledged with its arguments.
+//! is acknowledged with its arguments. [`Votes`] wants a server with live polling instead.
 
 mod broadcast;
 mod echo;
 mod frame;
 mod idle;
 mod link;
+mod livepoll;
 mod order;
 mod process;
+mod requests;
 mod storm;
 mod swarm;
 
@@ -29,6 +31,7 @@ pub use self::broadcast::{Burst, Counted, Paced};
 pub use self::echo::{CountedEcho, Echo};
 pub use self::idle::Idle;
 pub use self::link::Target;
+pub use self::livepoll::Votes;
 pub use self::order::Faults;
 pub use self::storm::Storm;
 pub use self::swarm::{Ignore, Sink, Swarm};
@@ -63,6 +66,8 @@ pub enum Scenario {
     Idle(Idle),
     /// Clients that all come back at once, beside one that stays.
     Storm(Storm),
+    /// Participants of live polling who vote.
+    Votes(Votes),
 }
 
 impl Plan {
@@ -80,6 +85,7 @@ impl Plan {
             Scenario::CountedEcho(echo) => echo.run(&self.target),
             Scenario::Idle(idle) => idle.run(&self.target),
             Scenario::Storm(storm) => storm.run(&self.target),
+            Scenario::Votes(votes) => votes.run(&self.target),
         }
     }
 }
