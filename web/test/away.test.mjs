@@ -62,6 +62,7 @@ test("a participant loses the network while votes come in, and catches up withou
   await votes(SPACES, 1);
   await until("live again", () => sharesOf(ada), [[TABS, "3 votes"], [SPACES, "5 votes"]]);
   await assertNotReloaded(ada);
+  assert.equal((await server.stats()).sessions_recovered, 1, "by recovery, not by reading everything anew");
   assertNoComplaints(host, ada);
 });
 
@@ -111,5 +112,6 @@ test("the server is killed and started again in the middle of a poll, and all sc
   await votes(TABS, 2);
   for (const page of screens) await until("after", () => sharesOf(page), [[TABS, "3 votes"], [SPACES, "4 votes"]]);
   for (const page of screens) await assertNotReloaded(page);
+  assert.equal((await server.stats()).sessions_recovered, screens.length);
   assertNoComplaints(host, ada, bo);
 });

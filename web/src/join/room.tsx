@@ -30,12 +30,21 @@ export function Room({ seat, leave }: { seat: Seat; leave: (why?: string) => voi
           <p className="whoami" title={seat.displayName}>{seat.displayName}</p>
         </header>
         <LinkStatus link={link} />
+        <p className="visually-hidden" role="status">{news(state)}</p>
         <main className="room-main">
           {state.ready ? <Stage live={live} state={state} leave={leave} /> : <Joining />}
         </main>
       </div>
     </ClockContext.Provider>
   );
+}
+
+/** What has just changed, for those who do not see it. */
+function news({ polls, session }: LiveState): string {
+  if (session?.state === "ended") return "The session has ended.";
+  const current = currentPoll(polls);
+  if (!current) return "";
+  return current.state === "active" ? `Open now: ${current.question}` : `Closed: ${current.question}`;
 }
 
 function Joining() {
@@ -102,7 +111,7 @@ function PollCard({ live, state, poll }: { live: Live; state: LiveState; poll: P
   const heading = useRef<HTMLHeadingElement>(null);
   return (
     <article className={`card poll poll-${poll.state}`} data-poll={poll.id} aria-labelledby={`q-${poll.id}`}>
-      <p className="poll-state" role="status">
+      <p className="poll-state">
         {active ? "Open now" : "Closed"}
         {active && <Countdown until={poll.closesAt} />}
       </p>

@@ -15,13 +15,19 @@ export class Refusal extends Error {
   readonly retryAfterMs: number | undefined;
 
   constructor(status: number, problem: Problem) {
-    super(problem.detail ?? problem.error?.message ?? problem.title ?? `The server answered ${status}.`);
+    super(sentence(problem.detail ?? problem.error?.message ?? problem.title ?? `The server answered ${status}.`));
     this.code = problem.code ?? problem.error?.code ?? "UNKNOWN";
     this.status = status;
     this.field = problem.field;
     this.retryAfterMs = problem.retryAfterMs;
   }
 }
+
+/** Fields as people know them. */
+const FIELDS: Record<string, string> = { displayName: "Your name", title: "The title" };
+
+/** What the server says, without the names that only programs know. */
+const sentence = (detail: string) => detail.replace(/^`(\w+)`/, (_, field: string) => FIELDS[field] ?? field);
 
 /** The server was not reached, or is out of order for the moment: the same can be tried again. */
 export class Unreachable extends Error {

@@ -50,6 +50,8 @@ export class Live {
   private reading = 0;
   private clockAheadMs = 0;
   private timers = new Set<ReturnType<typeof setTimeout>>();
+  /** Votes cast here whose events have not come yet, by poll: they tell nothing new. */
+  private readonly cast = new Map<string, number>();
   private countSoon = false;
 
   constructor(
@@ -163,13 +165,24 @@ export class Live {
   // What happens.
 
   private happened(envelope: Envelope): void {
-    this.meanwhile?.push(envelope);
     const { eventType, payload } = envelope;
+    if (eventType.startsWith("participant:")) {
+      // The audience is not told how many it is: nothing is drawn anew for each who joins.
+      if (this.role === "participant") return;
+      this.count();
+    }
+    this.meanwhile?.push(envelope);
     this.set(applied(this.state, envelope));
     if (eventType === "vote:accepted" && this.role === "participant" && payload.pollId) {
-      void this.readOwnVote(payload.pollId);
+      this.voteAccepted(payload.pollId);
     }
-    if (eventType.startsWith("participant:")) this.count();
+  }
+
+  /** A vote of this participant counts: one that was cast here, or on another device. */
+  private voteAccepted(id: string): void {
+    const expected = this.cast.get(id) ?? 0;
+    if (expected > 0) this.cast.set(id, expected - 1);
+    else void this.ownVote(id).then((vote) => vote && this.setVote(id, vote), () => undefined);
   }
 
   /** Reads everything. What is known meanwhile stays on the screen. */
@@ -231,13 +244,6 @@ export class Live {
     return myVote ? { step: "counted", chosen: myVote } : undefined;
   }
 
-  /** What another device of the same participant has voted. */
-  private async readOwnVote(id: string): Promise<void> {
-    if (this.state.votes[id]?.step === "sending") return; // its own answer says it
-    const vote = await this.ownVote(id).catch(() => undefined);
-    if (vote) this.setVote(id, vote);
-  }
-
   /** Counts who is there, soon and once for many who come and go. */
   private count(): void {
     if (this.role !== "presenter" || this.countSoon) return;
@@ -261,10 +267,13 @@ export class Live {
   async vote(id: string, ballot: Ballot): Promise<void> {
     const before = this.state.votes[id];
     this.setVote(id, { step: "sending", ballot });
+    this.cast.set(id, (this.cast.get(id) ?? 0) + 1);
     try {
       await this.api.vote(id, ballot);
       this.setVote(id, { step: "counted", chosen: itemsOf(ballot) });
     } catch (error) {
+      // Whether its event comes is unknown; if not, the next one that does is read for nothing.
+      this.cast.delete(id);
       if (error instanceof Unreachable) {
         this.setVote(id, { step: "waiting", ballot });
         // The server may answer again before the socket has noticed anything.

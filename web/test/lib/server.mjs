@@ -80,6 +80,11 @@ export class Server {
     return { status: response.status, headers: response.headers, json: await response.json().catch(() => undefined) };
   }
 
+  /** What it counts since its start. */
+  async stats() {
+    return (await this.ask("GET", "/v1/stats", undefined, this.key)).json;
+  }
+
   /** Somebody who joins and votes without a page, to fill the room. */
   async join(code, displayName) {
     const { status, json } = await this.ask("POST", "/sessions/join", { code, displayName });
