@@ -299,6 +299,8 @@ suiteOfBinary("chat", (start) => {
         const content = `m${(number += 1)}`;
         writer.emit("message", { roomId: "a", content, clientId: content }, (answer) => answer.ok && sent.push(content));
       }
+      // In the middle of it, however slow the machine is.
+      for (const enough = sent.length + 2; sent.length < enough; ) await pause(1);
       await pause(Math.random() * 25);
       await server.restart();
       writer.close();

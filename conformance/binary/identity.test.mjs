@@ -5,7 +5,7 @@ import { createHmac } from "node:crypto";
 import { application } from "../lib/application.mjs";
 import { suiteOfBinary, token } from "../lib/binary.mjs";
 import { call, Client, inbox, once } from "../lib/clients.mjs";
-import { check } from "../lib/suite.mjs";
+import { check, pause } from "../lib/suite.mjs";
 
 const KEY = "a-secret-that-only-this-test-knows";
 const SIGNED = ["--auth-jwt-secret", KEY];
@@ -184,6 +184,59 @@ suiteOfBinary("identity", (start) => {
     ]) {
       const [answer] = await call(socket, event, { roomId });
       assert.equal(answer.error?.code, expected, `${event} ${roomId}`);
+    }
+  });
+
+  check("the past takes its own right, by every door", async (t) => {
+    const server = await start(t, [...SIGNED, "--access-private", "*", "--replay-rooms", "*=5"]);
+    const auth = { token: token(KEY, { sub: "ada", rooms: { live: ["join"], all: ["join", "history"], "session:live": ["join"], "session:all": "*" } }) };
+    const before = await server.publish("nobody", 0);
+    for (const room of ["live", "all", "session:live", "session:all"]) await server.publish(room, "past");
+    const socket = await client().connect(t, server, { auth });
+    const { error } = (await call(socket, "room:join", { roomId: "live", last: 5 }))[0];
+    assert.equal(error.code, "PERMISSION_DENIED");
+    assert.equal((await call(socket, "room:join", { roomId: "live", after: before }))[0].error.code, "PERMISSION_DENIED");
+    assert.deepEqual((await call(socket, "room:join", { roomId: "live", last: 0 }))[0].events, []);
+    assert.equal((await call(socket, "room:join", { roomId: "live" }))[0].events, undefined, "not unasked either");
+    assert.equal((await call(socket, "history", { roomId: "live" }))[0].error.code, "PERMISSION_DENIED", "although it is there");
+    for (const asked of [{}, { last: 5 }, { after: before }]) assert.equal((await call(socket, "room:join", { roomId: "all", ...asked }))[0].events.length, 1);
+    assert.equal((await call(socket, "history", { roomId: "all" }))[0].events.length, 1);
+    for (const [query, told] of [
+      [{ rooms: "all", fromEventId: before }, "said"],
+      [{ rooms: "all" }, "said"],
+      [{ sessionId: "all", fromEventId: before }, "said"],
+      [{ rooms: "live", fromEventId: before }, "connect_error PERMISSION_DENIED"],
+      [{ rooms: "all,live", fromEventId: before }, "connect_error PERMISSION_DENIED"],
+      [{ sessionId: "live", fromEventId: before }, "connection:error PERMISSION_DENIED"],
+      [{ rooms: "live" }, undefined],
+    ]) {
+      const stock = client();
+      const other = stock.start(t, server, { auth, query });
+      const heard = [];
+      other.onAny((event, argument) => {
+        if (event === "connection:error") heard.push(`${event} ${argument.code}`);
+        else if (!/^(connection|auth):/.test(event)) heard.push(event);
+      });
+      other.on("connect_error", ({ data }) => heard.push(`connect_error ${data.code}`));
+      if (told?.includes("error")) {
+        const until = Date.now() + 5_000;
+        while (heard.length === 0 && Date.now() < until) await pause(10);
+      } else {
+        await stock.connected(other);
+        await call(other, "room:leave", { roomId: "none" });
+      }
+      assert.equal(heard[0], told, JSON.stringify(query));
+      assert.equal(heard.length, told ? 1 : 0, JSON.stringify([query, heard]));
+      other.disconnect();
+    }
+    for (const [room, first] of [["all", "said"], ["live", "reset"]]) {
+      const headers = { authorization: `Bearer ${auth.token}`, "last-event-id": before };
+      const stream = await fetch(`${server.url}/v1/sse?rooms=${room}`, { headers });
+      const reader = stream.body.pipeThrough(new TextDecoderStream()).getReader();
+      let text = "";
+      while (!/event: ?(said|reset)/.test(text)) text += (await reader.read()).value;
+      assert.match(text, new RegExp(`event: ?${first}`), text);
+      await reader.cancel();
     }
   });
 

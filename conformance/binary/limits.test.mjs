@@ -32,6 +32,16 @@ suiteOfBinary("limits", (start) => {
     assert.equal((await call(other, "room:join", { roomId: "b" }))[0].ok, true);
   });
 
+  check("cursors are counted apart from other events, and are limited too", async (t) => {
+    const server = await start(t, [...SLOW, "--limits-presence-per-second", "1", "--limits-presence-burst", "60"]);
+    const socket = await client().connect(t, server);
+    await call(socket, "subscribe:presence", { documentId: "d" });
+    const answers = await Promise.all(Array.from({ length: 70 }, (_, at) => call(socket, "presence:update", { documentId: "d", cursor: at })));
+    assert.equal(answers.filter(([{ ok }]) => ok).length, 60);
+    assert.equal(answers.at(-1)[0].error.code, "RATE_LIMIT_EXCEEDED");
+    assert.equal((await call(socket, "room:join", { roomId: "a" }))[0].ok, true);
+  });
+
   check("events and bytes of a user, on all devices together", async (t) => {
     const server = await start(t, [...SIGNED, "--limits-user-events-per-second", "1", "--limits-user-events-burst", "6"]);
     const [one, two, bob] = [await as(t, server, "ada"), await as(t, server, "ada"), await as(t, server, "bob")];

@@ -1,8 +1,8 @@
 // Jobs, session rooms, presence and documents, for stock clients of the binary and over HTTP.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { createConnection, createServer } from "node:net";
-import { suiteOfBinary, token } from "../lib/binary.mjs";
+import { createConnection } from "node:net";
+import { freePort, suiteOfBinary, token } from "../lib/binary.mjs";
 import { call, Client, inbox, once } from "../lib/clients.mjs";
 import { check, pause } from "../lib/suite.mjs";
 
@@ -80,6 +80,29 @@ suiteOfBinary("jobs", (start) => {
     }
   });
 
+  check("who follows the same does not come and go, also not with a recovery", async (t) => {
+    const server = await start(t, SIGNED);
+    const watcher = await as(t, server, "eve");
+    const heard = ["user:joined", "user:left"].map((event) => inbox(watcher, event));
+    const stock = client();
+    const ada = stock.start(t, server, { auth: { token: token(KEY, { sub: "ada" }) }, ...PATIENT });
+    await stock.connected(ada);
+    for (const socket of [watcher, ada]) {
+      await done(socket, "subscribe:job", { jobId: "j1" });
+      await done(socket, "subscribe:document", { documentId: "d1" });
+    }
+    const update = once(ada, "job:update");
+    await server.api("PUT", "/v1/jobs/j1", { status: "running" });
+    await update;
+    const back = once(ada, "connect", 15_000);
+    ada.io.engine.close();
+    await back;
+    assert.equal(ada.recovered, true);
+    await done(ada, "subscribe:status", { userIds: ["eve"] });
+    await done(watcher, "unsubscribe:job", { jobId: "none" });
+    assert.deepEqual(heard.map((box) => box.rest()), [[], []]);
+  });
+
   check("a job one may not see, and jobs that must be known", async (t) => {
     const server = await start(t, [...SIGNED, "--access-private", "jobs.*", "--jobs-unknown-allowed=false"]);
     await server.api("PUT", "/v1/jobs/j1", { status: "running" });
@@ -113,14 +136,6 @@ suiteOfBinary("jobs", (start) => {
     assert.equal((await heard.next())[0].status, "completed");
   });
 });
-
-const freePort = () =>
-  new Promise((resolve) => {
-    const probe = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
-    });
-  });
 
 /** One Redis command; a number is answered. */
 function command(port, words) {
@@ -166,6 +181,24 @@ suiteOfBinary("session rooms", (start) => {
     assert.equal((await server.api("GET", "/v1/sessions/s1/participants")).participants[0].connected, false);
     assert.deepEqual(told.rest(), []);
   });
+
+  for (const transport of ["polling", "upgrade"]) {
+    check(`what is said of a connection is not lost: ${transport}`, async (t) => {
+      const server = await start(t, ["--access-private", "session:secret"]);
+      for (let round = 0; round < 20; round += 1) {
+        const stock = new Client({ version: "4.8", transport });
+        const socket = stock.start(t, server, { query: { sessionId: "s1" } });
+        const [established, state] = [inbox(socket, "connection:established"), inbox(socket, "presence:state")];
+        socket.on("connect", () => socket.emit("subscribe:presence", { documentId: "d1" }));
+        assert.equal((await established.next())[0].sessionId, "s1");
+        assert.equal((await state.next())[0].documentId, "d1");
+        socket.disconnect();
+        const stranger = stock.start(t, server, { query: { sessionId: "secret" } });
+        const errors = inbox(stranger, "connection:error");
+        assert.equal((await errors.next())[0].code, "AUTH_REQUIRED");
+      }
+    });
+  }
 
   check("reconnected with what was missed, also after a kill; and begun from an event", async (t) => {
     const server = await start(t);
@@ -270,6 +303,21 @@ suiteOfBinary("presence", (start) => {
     assert.deepEqual((await left.next())[0], { documentId: "d1", userId: "bob" });
     const { events } = await server.api("GET", "/v1/rooms/presence.d1/history");
     assert.deepEqual(events, [], "nothing is kept");
+  });
+
+  check("where a cursor rests is seen by all, also by who polls", async (t) => {
+    const server = await start(t, [...SIGNED, "--auth-guests=true"]);
+    const watchers = await Promise.all(Array.from({ length: 8 }, () => new Client({ version: "4.8", transport: "polling" }).connect(t, server)));
+    const ada = await as(t, server, "ada");
+    for (const socket of [...watchers, ada]) await done(socket, "subscribe:presence", { documentId: "d1" });
+    const boxes = watchers.map((socket) => inbox(socket, "presence:update"));
+    for (let round = 0; round < 3; round += 1) {
+      for (let step = 0; step < 15; step += 1) {
+        ada.emit("presence:update", { documentId: "d1", cursor: round * 100 + step });
+        await pause(15);
+      }
+      for (const box of boxes) while ((await box.next("the last place"))[0].user.state.cursor !== round * 100 + 14);
+    }
   });
 
   check("a reconnect does not flicker, and hears what is true now", async (t) => {

@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -104,3 +105,12 @@ export function token(secret, claims, header = { alg: "HS256", typ: "JWT" }) {
   const message = `${encoded(header)}.${encoded({ iat: now, exp: now + 60, ...claims })}`;
   return `${message}.${createHmac("sha256", secret).update(message).digest("base64url")}`;
 }
+
+/** A port that is free at this moment. */
+export const freePort = () =>
+  new Promise((resolve) => {
+    const probe = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });

@@ -21,7 +21,7 @@ const KEY_BYTES: usize = 24;
 const MAX_FILE_BYTES: u64 = 4_096;
 
 /// Keys shorter than this can be guessed by trying; whoever sets one is told.
-const SHORT_KEY: usize = 16;
+pub(crate) const SHORT_KEY: usize = 16;
 
 /// The key that holds, and where it came from.
 #[derive(Debug)]

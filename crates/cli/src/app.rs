@@ -16,10 +16,10 @@ use crate::pages;
 use crate::settings::Settings;
 
 /// The path of the health check.
-const HEALTH_PATH: &str = "/health";
+pub(crate) const HEALTH_PATH: &str = "/health";
 
 /// The path of the look at everything the server needs.
-const READY_PATH: &str = "/health/ready";
+pub(crate) const READY_PATH: &str = "/health/ready";
 
 /// Joins the routes of the library and of the services with ours.
 pub(crate) fn router(

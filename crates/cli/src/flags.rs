@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use crate::doctor::Asked;
+use crate::health_command::Question;
 use crate::log_command::{Action, Selection};
 use crate::settings::{self, Given, Inputs, Setting, Span};
 use crate::token_command::{self, Wanted};
@@ -32,6 +34,20 @@ pub(crate) enum Job {
         /// What to do with it.
         action: Action,
     },
+    /// Ask a server how it is.
+    Health {
+        /// The settings that say where it is.
+        inputs: Inputs,
+        /// What to ask.
+        question: Question,
+    },
+    /// Look at everything a server needs.
+    Doctor {
+        /// The settings of the server.
+        inputs: Inputs,
+        /// What to look at beside them.
+        asked: Asked,
+    },
     /// Make or explain a token.
     Token {
         /// The settings with the keys.
@@ -55,6 +71,21 @@ pub(crate) fn job() -> Result<Job, clap::Error> {
         }
         Some(("log", matches)) => log_job(matches),
         Some(("token", matches)) => token_job(matches),
+        Some(("doctor", matches)) => Job::Doctor {
+            inputs: inputs(matches),
+            asked: Asked {
+                url: matches.get_one("url").cloned(),
+                origin: matches.get_one("origin").cloned(),
+                json: matches.get_flag("json"),
+            },
+        },
+        Some(("health", matches)) => Job::Health {
+            inputs: inputs(matches),
+            question: Question {
+                url: matches.get_one("url").cloned(),
+                live: matches.get_flag("live"),
+            },
+        },
         Some((_, matches)) => Job::Serve(inputs(matches)),
         None => Job::Serve(inputs(&matches)),
     })
@@ -79,7 +110,7 @@ fn command() -> Command {
         .about("A real-time server for unmodified socket.io clients")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommands([serve, config, log(), token()])
+        .subcommands([serve, config, log(), token(), health(), doctor()])
 }
 
 /// The settings that say where the log is; the others need not be given to look at it.
@@ -161,6 +192,34 @@ fn token() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommands([mint, explain])
+}
+
+/// The settings that say where the server listens.
+const HEALTH_SETTINGS: [&str; 2] = ["listen", "tls.cert"];
+
+fn health() -> Command {
+    let settings = settings::all().filter(|setting| HEALTH_SETTINGS.contains(&setting.key));
+    Command::new("health")
+        .about(
+            "Ask the server on this machine whether it should be sent clients (exit code 1 if not)",
+        )
+        .arg(config_file())
+        .args(settings.map(flag))
+        .arg(value("url", "URL", "Ask there, and not the server of the settings"))
+        .arg(switch("live", "Ask only whether it lives"))
+}
+
+fn doctor() -> Command {
+    Command::new("doctor")
+        .about(
+            "Look at open files, ports, proxy, clock, Redis, origins, disk and key, and say what to \
+             do (exit code 1 if something is wrong)",
+        )
+        .arg(config_file())
+        .arg(value("url", "URL", "The public address: goes through it as a client does"))
+        .arg(value("origin", "ORIGIN", "The origin of the pages, if it is not that of the URL"))
+        .arg(switch("json", "Print JSON"))
+        .args(settings::all().map(flag))
 }
 
 fn token_job(matches: &ArgMatches) -> Job {

@@ -144,7 +144,7 @@ pub(crate) fn alive(method: &Method, io: &Io) -> Response {
     if method != Method::GET && method != Method::HEAD {
         return Refusal::method("GET, HEAD").into_response();
     }
-    if io.is_closing() {
+    if io.is_draining() {
         json_response(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "draining" }))
     } else {
         json_response(StatusCode::OK, &json!({ "status": "ok" }))
@@ -155,7 +155,7 @@ pub(crate) fn alive(method: &Method, io: &Io) -> Response {
 pub(crate) async fn ready(readiness: &Readiness, with_details: bool) -> Response {
     let checks = readiness.checks().await;
     let worst = checks.iter().map(|(_, check)| check.status).max().unwrap_or(Standing::Healthy);
-    let draining = readiness.io().is_closing();
+    let draining = readiness.io().is_draining();
     let status = if draining { json!("draining") } else { json!(worst) };
     let available = !draining && worst != Standing::Unhealthy;
     let code = if available { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

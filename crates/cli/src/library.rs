@@ -8,7 +8,7 @@ use eventlog::EventLog;
 use fanfare::engineio::{self, Cookie, Cors};
 use fanfare::server::{ServerSettings, TlsSettings};
 use fanfare::{
-    OutboxLimits, ReadRate, Recording, RecoverySettings, Settings as Library, StreamSettings,
+    Drain, OutboxLimits, ReadRate, Recording, RecoverySettings, Settings as Library, StreamSettings,
 };
 use socketio::Limits as PacketLimits;
 
@@ -95,6 +95,11 @@ pub(crate) fn server_settings(from: &Settings) -> ServerSettings {
         max_headers: count(http.max_headers),
         tls: files.map(|(cert, key)| TlsSettings { cert, key }),
         handshake_deadline: from.tls.handshake_timeout.0,
+        drain: Drain {
+            notice: from.drain.notice.0,
+            clients_per_second: small(from.drain.clients_per_second),
+            within: from.drain.within.0,
+        },
         shutdown_grace: from.shutdown_grace.0,
     }
 }
@@ -111,6 +116,7 @@ pub(crate) fn service_settings(from: &Settings) -> anyhow::Result<services::Sett
         identity: identity(from)?,
         access: access(from)?,
         limits: limits(from),
+        hosts: from.http.hosts.clone(),
         origins: match from.cors.check_origin.as_str() {
             "always" => OriginCheck::Always,
             "never" => OriginCheck::Never,
@@ -133,7 +139,7 @@ pub(crate) fn service_settings(from: &Settings) -> anyhow::Result<services::Sett
             unknown_allowed: from.jobs.unknown_allowed,
             kept: from.jobs.kept.0,
             max_jobs: from.jobs.max,
-            redis: from.redis.url.as_ref().map(|url| RedisUrl::new(url.expose())),
+            redis: redis(from)?,
         },
         webhooks: WebhooksSettings {
             url: endpoint(from.webhooks.url.as_deref()).context("webhooks.url")?,
@@ -228,8 +234,10 @@ fn limits(from: &Settings) -> LimitsSettings {
     LimitsSettings {
         events: rate(limits.events_per_second, limits.events_burst),
         user_events: rate(limits.user_events_per_second, limits.user_events_burst),
+        presence: rate(limits.presence_per_second, limits.presence_burst),
         user_bytes: rate(limits.user_bytes.0, limits.user_bytes_burst.0),
         refusals: limits.refusals,
+        room_events: rate(limits.room_events_per_second, limits.room_events_burst),
         api: rate(limits.api_per_second, limits.api_burst),
     }
 }
@@ -273,6 +281,11 @@ fn engine(from: &Settings) -> anyhow::Result<engineio::Settings> {
         compression_threshold_bytes: from.compression.polling.map(bytes),
         ..engineio::Settings::default()
     })
+}
+
+fn redis(from: &Settings) -> anyhow::Result<Option<RedisUrl>> {
+    let url = from.redis.url.as_ref().map(|url| url.expose().parse());
+    url.transpose().context("redis.url")
 }
 
 fn cors(from: &Settings) -> Option<Cors> {

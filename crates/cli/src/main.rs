@@ -4,15 +4,18 @@ mod api_key;
 mod app;
 mod banner;
 mod bundle;
+mod doctor;
 mod embedded;
 mod event_log;
 mod flags;
 mod health;
+mod health_command;
 mod library;
 mod log_command;
 mod logs;
 mod metrics;
 mod pages;
+mod probe;
 mod serve;
 mod settings;
 mod stop;
@@ -57,10 +60,12 @@ fn run(job: Job) -> anyhow::Result<ExitCode> {
         Job::Config { inputs, json } => config(inputs, json)?,
         Job::Log { inputs, action } => return log_command::run(inputs, &action),
         Job::Token { inputs, action } => return token_command::run(inputs, action),
+        Job::Health { inputs, question } => return health_command::run(inputs, &question),
+        Job::Doctor { inputs, asked } => return doctor::run(inputs, &asked),
         Job::Serve(inputs) => {
             let effective = inputs.load()?;
             logs::start(&effective.settings.log);
-            serve::run(&effective.settings)?;
+            serve::run(&effective)?;
         }
     }
     Ok(ExitCode::SUCCESS)

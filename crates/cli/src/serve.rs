@@ -10,11 +10,11 @@ use fanfare::{Io, Server};
 use livepoll::Livepoll;
 use services::Services;
 
-use crate::api_key::{self, ApiKey};
+use crate::api_key::{self, ApiKey, KeyError};
 use crate::banner::Started;
 use crate::health::Readiness;
 use crate::metrics::{self, Figures};
-use crate::settings::{LogKind, Settings};
+use crate::settings::{Effective, LogKind, Settings};
 use crate::stop::StopSignals;
 use crate::watch::{Watch, memory_limit};
 use crate::{app, bundle, event_log, library, pages};
@@ -24,7 +24,8 @@ use crate::{app, bundle, event_log, library, pages};
 /// # Errors
 ///
 /// Whatever keeps it from starting, in words for the person who started it.
-pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
+pub(crate) fn run(effective: &Effective) -> anyhow::Result<()> {
+    let settings = &effective.settings;
     let data = std::path::absolute(&settings.data)
         .with_context(|| format!("the data directory {}", settings.data.display()))?;
     api_key::prepare_directory(&data)?;
@@ -33,12 +34,13 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("the runtime could not be started")?;
-    runtime.block_on(serve(settings, &data))
+    runtime.block_on(serve(effective, &data))
 }
 
-async fn serve(settings: &Settings, data: &Path) -> anyhow::Result<()> {
+async fn serve(effective: &Effective, data: &Path) -> anyhow::Result<()> {
+    let settings = &effective.settings;
     let mut signals = StopSignals::listen().context("signals cannot be listened for")?;
-    let key = ApiKey::find(settings.api_key.as_ref(), settings.listen, data)?;
+    let key = find_key(effective, data)?;
     let log = event_log::open(settings, data)?;
     let io = Io::new(library::settings(settings, log.clone())?)?;
     let kept = (settings.event_log.kind == LogKind::Disk).then_some(data);
@@ -107,6 +109,18 @@ async fn livepoll(
     Ok(Some(begun.await.context("live polling cannot begin; its settings are livepoll.*")?))
 }
 
+/// The key. Who did not choose the address, but some `PORT` of the environment, learns where it is from.
+fn find_key(effective: &Effective, data: &Path) -> anyhow::Result<ApiKey> {
+    let Settings { api_key, listen, .. } = &effective.settings;
+    ApiKey::find(api_key.as_ref(), *listen, data).map_err(|error| match error {
+        KeyError::Required { listen } => {
+            let source = effective.source("listen");
+            anyhow::anyhow!("{error}\n  {listen} is from: {source}")
+        }
+        error => error.into(),
+    })
+}
+
 /// Serves until a signal comes, and then until all is delivered, the grace is over, or another
 /// signal says that nobody wants to wait.
 async fn until_stopped(
@@ -123,7 +137,8 @@ async fn until_stopped(
     tokio::select! {
         ended = &mut serving => return ended.context("connections cannot be accepted"),
         signal = signals.next() => {
-            tracing::info!(signal, grace = %settings.shutdown_grace, "stopping");
+            let notice = settings.drain.notice;
+            tracing::info!(signal, %notice, grace = %settings.shutdown_grace, "stopping");
         }
     }
     // The receiver lives as long as `serving`.

@@ -97,6 +97,24 @@ fn a_start_that_fails_says_what_to_do() {
         &["/nowhere/fanfare.toml", "flag --config"],
     );
     refuses(&["--listen", "0.0.0.0:0"], &[], 1, &["API key must be set", "FANFARE_API_KEY"]);
+    refuses(
+        &[],
+        &[("PORT", "0")],
+        1,
+        &["0.0.0.0:0", "API key must be set", "is from: environment variable PORT"],
+    );
+    refuses(
+        &["--listen", "127.0.0.1:0"],
+        &[("LOG_LEVEL", "loud")],
+        2,
+        &["log.level: `loud`", "environment variable LOG_LEVEL"],
+    );
+    refuses(
+        &["--listen", "127.0.0.1:0"],
+        &[("REDIS_URL", "redis://:canary@host:port")],
+        2,
+        &["redis.url: the value", "environment variable REDIS_URL"],
+    );
     refuses(&["--listen", &taken], &[], 1, &[&taken, "in use", "--listen"]);
     refuses(&["--listen", "192.0.2.1:0"], &[("FANFARE_API_KEY", "canary")], 1, &["192.0.2.1"]);
     refuses(&["--data", &inside_file], &[], 2, &["cannot be used multiple times"]);
@@ -115,6 +133,39 @@ fn a_start_that_fails_says_what_to_do() {
     let output = run(&mut fanfare(&["serve", "--listen", "127.0.0.1:0", "--data", &inside_file]));
     assert!(stderr(&output).contains("data directory") && stderr(&output).contains("--data"));
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn a_server_runs_with_the_names_that_existing_deployments_use() {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = fanfare(&["serve", "--data"]);
+    let key = "0123456789abcdef0123456789abcdef";
+    command.arg(data.path()).envs([
+        ("FANFARE_API_KEY", key),
+        ("PORT", "0"),
+        ("CORS_ORIGINS", "https://app.example/"),
+        ("SOCKET_IO_PING_INTERVAL", "11000"),
+        ("SOCKET_IO_PING_TIMEOUT", "7s"),
+        ("SOCKET_IO_TRANSPORTS", "polling"),
+        ("WEBSOCKET_PATH", "ws"),
+        ("LOG_LEVEL", "WARNING"),
+    ]);
+    let server = Running::spawn(command, data.path());
+    let port = server.url().rsplit(':').next().unwrap();
+    let url = format!("http://127.0.0.1:{port}/ws/?EIO=4&transport=polling");
+    let opened = testkit::Request::new("GET", &url)
+        .header("Origin", "https://app.example")
+        .send()
+        .await
+        .unwrap();
+    let handshake: serde_json::Value = serde_json::from_str(&opened.text()[1..]).unwrap();
+    assert_eq!(
+        (&handshake["pingInterval"], &handshake["pingTimeout"]),
+        (&11_000.into(), &7_000.into())
+    );
+    assert_eq!(handshake["upgrades"], serde_json::json!([]));
+    assert_eq!(opened.header("access-control-allow-origin"), Some("https://app.example"));
+    assert!(!server.killed().contains("listening"), "that is no warning");
 }
 
 #[test]

@@ -236,3 +236,45 @@ async fn the_client_bundle_can_be_left_out() {
     let response = http_get(&format!("{}/socket.io/socket.io.js", server.url())).await.unwrap();
     assert!(response.status == 400 || response.status == 404, "{}", response.status);
 }
+
+/// Every route of the description, as one without the key, with a user's token and with a wrong key.
+#[tokio::test]
+async fn no_route_for_backends_is_open() {
+    let server = Running::start(&["--auth-jwt-secret", "tokens-of-this-test-are-signed-so"]);
+    let mint = services::Mint {
+        subject: "7".to_owned(),
+        lifetime: std::time::Duration::from_secs(600),
+        claims: serde_json::Map::new(),
+    };
+    let token = services::mint("tokens-of-this-test-are-signed-so", mint).unwrap();
+    let described = http_get(&format!("{}/v1/openapi.json", server.url())).await.unwrap();
+    let described: Value = serde_json::from_slice(&described.body).unwrap();
+    let mut routes = 0;
+    for (path, methods) in described["paths"].as_object().unwrap() {
+        // These two are for users too, who may be refused as such.
+        if !path.starts_with("/v1/")
+            || ["/v1/rooms/{room}/history", "/v1/sse"].contains(&path.as_str())
+        {
+            continue;
+        }
+        let target = path.replace("{room}", "r").replace("{id}", "7");
+        for method in methods.as_object().unwrap().keys() {
+            let method = method.to_ascii_uppercase();
+            for (who, secret) in [("nobody", ""), ("a user", &*token), ("a wrong key", "wrong")] {
+                let mut request = Request::new(&method, &format!("{}{target}", server.url()))
+                    .header("Content-Type", "application/json");
+                if !secret.is_empty() {
+                    request = request.header("Authorization", &format!("Bearer {secret}"));
+                }
+                let answer = request.body("{}").send().await.unwrap();
+                assert_eq!(
+                    (answer.status, code_of(&answer).as_str()),
+                    (401, "AUTH_REQUIRED"),
+                    "{method} {target} of {who}"
+                );
+                routes += 1;
+            }
+        }
+    }
+    assert!(routes > 60, "{routes}");
+}

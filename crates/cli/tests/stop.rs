@@ -30,9 +30,83 @@ async fn a_second_signal_ends_the_wait() {
     let handshake: Value = serde_json::from_str(&opened.text()[1..]).unwrap();
     let session = format!("{open}&sid={}", handshake["sid"].as_str().unwrap());
     assert_eq!(http_post(&session, "40").await.unwrap().status, 200);
+    let joined = http_get(&session).await.unwrap().text();
+    assert!(joined.starts_with("40{"), "{joined}");
     let ended = tokio::task::spawn_blocking(|| server.ended_by_signals("TERM"));
     let (status, log) = ended.await.unwrap();
     assert!(status.success() && log.contains("asked a second time"), "{log}");
+}
+
+#[tokio::test]
+async fn a_load_balancer_is_told_before_clients_are() {
+    let server = Running::start(&["--drain-notice", "1h"]);
+    let ready = format!("{}/health/ready", server.url());
+    assert_eq!(http_get(&ready).await.unwrap().status, 200);
+    server.signal("TERM");
+    let told = loop {
+        let answer = http_get(&ready).await.unwrap();
+        if answer.status != 200 {
+            break answer;
+        }
+    };
+    assert_eq!((told.status, told.text().as_str()), (503, r#"{"status":"draining"}"#));
+    assert_eq!(http_get(&format!("{}/health", server.url())).await.unwrap().status, 503);
+    // Whom it still sends here is served.
+    let mut client = Client::connect(server.url(), Options::default()).await.unwrap();
+    let answer = server.publish(json!({"event": "e", "args": [1], "all": true})).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(without_offset(client.next_event().await.unwrap().args), [json!(1)]);
+    let ended = tokio::task::spawn_blocking(|| server.ended_by_signals("TERM"));
+    let (status, log) = ended.await.unwrap();
+    assert!(status.success() && log.contains("asked a second time"), "{log}");
+}
+
+#[tokio::test]
+async fn what_is_acknowledged_while_clients_leave_is_there_for_all_of_them() {
+    let data = tempfile::tempdir().unwrap();
+    let flags = ["--drain-clients-per-second", "2", "--drain-within", "1h"];
+    let server = Running::start_in(data.path(), &flags);
+    let mut clients = Vec::new();
+    for number in 0..10 {
+        let transport = [Transport::WebSocket, Transport::Polling][number % 2];
+        let client = Client::connect(server.url(), Options::over(transport)).await.unwrap();
+        clients.push(client);
+    }
+    // A position to come back from.
+    let body = json!({"event": "e", "args": [0], "all": true});
+    assert_eq!(server.publish(body).await.status, 200);
+    for client in &mut clients {
+        assert_eq!(without_offset(client.next_event().await.unwrap().args), [json!(0)]);
+    }
+    server.signal("TERM");
+    let open = format!("{}/socket.io/?EIO=4&transport=polling", server.url());
+    let refused = loop {
+        let answer = http_get(&open).await.unwrap();
+        if answer.status != 200 {
+            break answer;
+        }
+    };
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")));
+    let body = json!({"event": "e", "args": [1], "all": true});
+    assert_eq!(server.publish(body).await.status, 200, "most are still there");
+    let ended = tokio::task::spawn_blocking(|| server.ended_by_signals("TERM"));
+    let (status, log) = ended.await.unwrap();
+    assert!(status.success(), "{log}");
+
+    let server = Running::start_in(data.path(), &[]);
+    for mut client in clients {
+        let mut got = Vec::new();
+        while let Ok(event) = client.next_event().await {
+            got.push(without_offset(event.args));
+        }
+        let options = Options { resume: client.resume(), ..Options::default() };
+        let mut again = Client::connect(server.url(), options).await.unwrap();
+        assert!(again.recovered());
+        if got.is_empty() {
+            got.push(without_offset(again.next_event().await.unwrap().args));
+        }
+        assert_eq!(got, [[json!(1)]]);
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use crate::broadcast::Broadcast;
 use crate::counters::Counters;
+use crate::drain::{End, Stage};
 use crate::emit::{EmitError, IntoArgs, IntoRooms};
 use crate::handshake::Handshake;
 use crate::namespace::{DynamicNamespace, Handlers, Namespace, NamespaceCore};
@@ -58,10 +59,10 @@ pub(crate) struct Inner {
     /// What the application thinks of a client before it has a session.
     allow: ArcSwapOption<Allow>,
     http: HttpConnections,
-    closing: AtomicBool,
+    pub(crate) end: End,
     pub(crate) memory_short: AtomicBool,
     /// Cancelled when everything has ended.
-    closed: CancellationToken,
+    pub(crate) closed: CancellationToken,
 }
 
 /// The way to each shard. There is at least one.
@@ -187,7 +188,7 @@ impl Io {
             counters: Counters::default(),
             allow: ArcSwapOption::empty(),
             http: HttpConnections::default(),
-            closing: AtomicBool::new(false),
+            end: End::default(),
             memory_short: AtomicBool::new(false),
             closed: CancellationToken::new(),
         }));
@@ -451,23 +452,16 @@ impl Io {
         self.main().emit(event, args)
     }
 
-    /// Whether [`close`](Self::close) was called.
+    /// Whether everything is being closed: [`close`](Self::close) was called, or
+    /// [`drain`](Self::drain) has taken leave of all clients.
     #[must_use]
     pub fn is_closing(&self) -> bool {
-        self.0.closing.load(Ordering::Acquire)
+        self.0.end.has_begun(Stage::Closing)
     }
 
-    /// Closes every connection, after what was already emitted was written, and ends the threads.
-    ///
-    /// Sockets disconnect with the reason "server shutting down"; new ones are refused. What has
-    /// not been written after `grace` is given up.
-    pub async fn close(&self, grace: Duration) {
-        if self.0.closing.swap(true, Ordering::AcqRel) {
-            return self.0.closed.cancelled().await; // somebody else closes it
-        }
-        self.0.waiting.close();
+    /// Done when what was published has been shown.
+    pub(crate) async fn show_all(&self) {
         if let Some(recorder) = &self.0.recorder {
-            // What was published is shown before.
             let handed_over = recorder.clone();
             self.run_on_all(|| {
                 let recorder = handed_over.clone();
@@ -476,6 +470,18 @@ impl Io {
             .await;
             recorder.settled().await;
         }
+    }
+
+    /// Closes every connection, after what was already emitted was written, and ends the threads.
+    ///
+    /// Sockets disconnect with the reason "server shutting down"; new ones are refused. What has
+    /// not been written after `grace` is given up.
+    pub async fn close(&self, grace: Duration) {
+        if !self.0.end.begin(Stage::Closing) {
+            return self.0.closed.cancelled().await; // somebody else closes it
+        }
+        self.0.waiting.close();
+        self.show_all().await;
         self.run_on_all(|| |shard| shard.close_all()).await;
         let drained = async {
             // Clients that poll come once more to be told; then nobody has a reason to come.

@@ -201,7 +201,8 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// [`Code::PermissionDenied`], [`Code::AuthRequired`], [`Code::InvalidMessage`].
+    /// [`Code::PermissionDenied`], [`Code::AuthRequired`], [`Code::InvalidMessage`]; for
+    /// [`Right::Publish`], which counts, also [`Code::RateLimitExceeded`].
     pub async fn allow(
         &self,
         socket: &Socket,
@@ -211,6 +212,10 @@ impl Context {
     ) -> Result<(), Refusal> {
         let place = Place { namespace: socket.namespace().name(), room };
         let checked = self.access().check(&Caller::of(socket), right, place).await;
-        checked.map_err(|denied| denied.refusal(field))
+        checked.map_err(|denied| denied.refusal(field))?;
+        match right {
+            Right::Publish => self.limits().to_room(place.namespace, room),
+            _ => Ok(()),
+        }
     }
 }

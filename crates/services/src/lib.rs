@@ -65,7 +65,7 @@ pub use identity::{
     Claims, Explained, Identity, IdentityError, IdentitySettings, KeyError, LEEWAY,
     MAX_TOKEN_BYTES, Mint, Revoked, SecretText, TokenError, mint,
 };
-pub use jobs::{Job, JobStatus, JobUpdate, Jobs, JobsSettings, RedisUrl, Updated};
+pub use jobs::{Job, JobStatus, JobUpdate, Jobs, JobsSettings, RedisUrl, RedisUrlError, Updated};
 pub use keys::KeyDigest;
 pub use limits::{LimitsSettings, RateSetting};
 pub use origins::OriginCheck;
@@ -261,9 +261,11 @@ impl Services {
         asked.await
     }
 
-    /// Puts the check of origins before all routes of a server, those of the library too.
+    /// Puts the checks of origins and hosts before all routes of a server, those of the library too.
     pub fn guard(&self, router: Router) -> Router {
-        origins::guard(router, self.context.io(), self.context.settings().origins)
+        let settings = self.context.settings();
+        let router = origins::guard(router, self.context.io(), settings.origins);
+        origins::guard_hosts(router, self.context.io(), &settings.hosts)
     }
 
     /// The HTTP API: everything under `/v1`.

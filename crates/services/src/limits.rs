@@ -15,6 +15,7 @@ use serde_json::json;
 use crate::caller::Caller;
 use crate::code::Code;
 use crate::context::Context;
+use crate::presence;
 use crate::refusal::Refusal;
 
 /// A rate and what may come at once; a rate of 0 is no limit.
@@ -40,11 +41,18 @@ pub struct LimitsSettings {
     pub events: RateSetting,
     /// Events of a user, on all devices together. Default: as of four busy connections.
     pub user_events: RateSetting,
+    /// Updates of presence of a connection (`presence:update`), which are counted apart from its other
+    /// events: of several the last is told. Default: 60 per second, as often as a screen shows
+    /// something, and those of two seconds at once.
+    pub presence: RateSetting,
     /// Bytes in the events of a user. Default: 1 MiB per second, 8 MiB at once.
     pub user_bytes: RateSetting,
     /// How many refusals a connection may gather until it is closed: they are forgotten at the rate of
     /// its events. Default: 100.
     pub refusals: u64,
+    /// Events that clients send to one room, all together. Default: 1 000 at once, 200 per second: each
+    /// is multiplied by those who are in it, and a person reads fewer.
+    pub room_events: RateSetting,
     /// Requests with an API key. Default: 10 000 at once, 5 000 per second.
     pub api: RateSetting,
 }
@@ -54,8 +62,10 @@ impl Default for LimitsSettings {
         LimitsSettings {
             events: RateSetting { per_second: 10, burst: 100 },
             user_events: RateSetting { per_second: 40, burst: 400 },
+            presence: RateSetting { per_second: 60, burst: 120 },
             user_bytes: RateSetting { per_second: 1 << 20, burst: 8 << 20 },
             refusals: 100,
+            room_events: RateSetting { per_second: 200, burst: 1_000 },
             api: RateSetting { per_second: 5_000, burst: 10_000 },
         }
     }
@@ -69,18 +79,29 @@ const TOLD: RateSetting = RateSetting { per_second: 1, burst: 5 };
 #[derive(Debug, Clone)]
 pub(crate) struct Limits(Arc<Inner>);
 
+/// By namespace and name.
+type RoomBuckets = HashMap<(Arc<str>, Arc<str>), SharedBucket>;
+
 #[derive(Debug)]
 struct Inner {
     events: Option<Rate>,
     user_events: Option<Rate>,
+    presence: Option<Rate>,
     user_bytes: Option<Rate>,
     refusals: Option<Rate>,
     told: Option<Rate>,
+    room_events: Option<Rate>,
     api: Option<Rate>,
     key: SharedBucket,
     /// The users that are connected: bounded by the connections.
     users: Mutex<HashMap<Arc<str>, Arc<User>>>,
+    /// The rooms that clients sent to lately, by namespace and name: at most [`MAX_ROOMS`].
+    rooms: Mutex<RoomBuckets>,
 }
+
+/// How many rooms are counted at once. When there are more, all begin anew: that costs a burst each, and
+/// takes more events than a server is sent in the time that a bucket needs to fill.
+const MAX_ROOMS: usize = 65_536;
 
 /// What all devices of a user share.
 #[derive(Debug, Default)]
@@ -93,6 +114,7 @@ struct User {
 #[derive(Debug, Default)]
 struct Taken {
     events: SharedBucket,
+    presence: SharedBucket,
     refusals: SharedBucket,
     told: SharedBucket,
     user: Option<Arc<User>>,
@@ -100,17 +122,28 @@ struct Taken {
 
 impl Limits {
     pub(crate) fn new(settings: &LimitsSettings) -> Self {
-        let LimitsSettings { events, user_events, user_bytes, refusals, api } = *settings;
+        let LimitsSettings {
+            events,
+            user_events,
+            presence,
+            user_bytes,
+            refusals,
+            room_events,
+            api,
+        } = *settings;
         let forgotten = RateSetting { per_second: events.per_second.max(1), burst: refusals };
         Limits(Arc::new(Inner {
             events: events.rate(),
             user_events: user_events.rate(),
+            presence: presence.rate(),
             user_bytes: user_bytes.rate(),
             refusals: forgotten.rate(),
             told: TOLD.rate(),
+            room_events: room_events.rate(),
             api: api.rate(),
             key: SharedBucket::default(),
             users: Mutex::default(),
+            rooms: Mutex::default(),
         }))
     }
 
@@ -123,6 +156,24 @@ impl Limits {
         let Some(rate) = &self.0.api else { return Ok(()) };
         rate.charge_shared(&self.0.key, 1, Instant::now()).map_err(|wait| {
             too_much("More requests come with this key than the limit allows.", wait)
+        })
+    }
+
+    /// Counts an event that a client sends to a room.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::RateLimitExceeded`].
+    pub(crate) fn to_room(&self, namespace: &str, room: &str) -> Result<(), Refusal> {
+        let Some(rate) = &self.0.room_events else { return Ok(()) };
+        let mut rooms = self.0.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        if rooms.len() >= MAX_ROOMS {
+            rooms.clear();
+        }
+        let bucket = rooms.entry((namespace.into(), room.into())).or_default();
+        rate.charge_shared(bucket, 1, Instant::now()).map_err(|wait| {
+            too_much("More events come to this room than the limit allows.", wait)
+                .with(json!({ "retryAfterMs": millis(wait), "scope": "room" }))
         })
     }
 
@@ -154,10 +205,17 @@ impl Limits {
             Some(rate) => rate.charge_shared(bucket, units, now),
             None => Ok(()),
         };
-        let allowed = charge(&self.0.events, &taken.events, 1).and_then(|()| match &taken.user {
+        let is_presence = &*event.name == presence::UPDATE;
+        let own = match is_presence {
+            true => charge(&self.0.presence, &taken.presence, 1),
+            false => charge(&self.0.events, &taken.events, 1),
+        };
+        let allowed = own.and_then(|()| match &taken.user {
             Some(user) => {
                 let bytes = u64::try_from(event.args.byte_len()).unwrap_or(u64::MAX);
-                charge(&self.0.user_events, &user.events, 1)?;
+                if !is_presence {
+                    charge(&self.0.user_events, &user.events, 1)?;
+                }
                 charge(&self.0.user_bytes, &user.bytes, bytes.max(1))
             }
             None => Ok(()),
@@ -181,8 +239,11 @@ impl Limits {
 }
 
 fn too_much(message: &str, wait: Duration) -> Refusal {
-    let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
-    Refusal::new(Code::RateLimitExceeded, message).with(json!({ "retryAfterMs": millis }))
+    Refusal::new(Code::RateLimitExceeded, message).with(json!({ "retryAfterMs": millis(wait) }))
+}
+
+fn millis(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 /// Counts the events of a namespace's sockets.

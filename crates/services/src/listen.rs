@@ -94,6 +94,15 @@ pub(crate) fn reply<R: Serialize>(
     }
 }
 
+/// Tells a client something about its connection. It is not kept for who comes back, but it waits for a
+/// client that is just changing its transport, or has no poll open: what is volatile is lost there.
+pub(crate) fn tell(socket: &Socket, event: &'static str, argument: &impl Serialize) {
+    let own = socket.namespace().to(socket.id()).unrecorded();
+    if let Err(error) = own.emit(event, (argument,)) {
+        tracing::debug!(%error, event, "a client could not be told something");
+    }
+}
+
 /// Tells a refusal: in the ack, or as an `error` event.
 pub(crate) fn refuse(socket: &Socket, ack: Ack, refusal: &Refusal) {
     let answer = refusal.answer(SystemTime::now());

@@ -38,8 +38,7 @@ pub enum NotJoinable {
     Name(#[from] BadName),
     /// `user:…`: whoever could join it would read what is meant for that user.
     #[error(
-        "rooms that begin with `user:` are joined by the server for a user who proved to be that \
-         user; this server knows no identities"
+        "rooms that begin with `user:` are joined by the server for a user who proved to be that user"
     )]
     User,
     /// Twenty characters of an id: what is sent to one socket would have a second reader.
@@ -63,6 +62,16 @@ pub fn check_name(name: &str) -> Result<(), BadName> {
         return Err(BadName::Character);
     }
     if name.starts_with('$') { Err(BadName::Dollar) } else { Ok(()) }
+}
+
+/// The prefixes of rooms whose subscribers hear of each other in another way, or not at all: of jobs,
+/// documents, presence and statuses.
+const SUBSCRIPTIONS: [&str; 4] = ["jobs.", "docs.", "presence.", "status."];
+
+/// Whether those who are in a room are not told who else comes and goes (`user:joined`).
+#[must_use]
+pub fn is_subscription(room: &str) -> bool {
+    SUBSCRIPTIONS.iter().any(|prefix| room.starts_with(prefix))
 }
 
 /// The room that stands for a user.

@@ -1,5 +1,6 @@
 //! Pages of strangers: refused before they have a session, a stream or an answer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -45,6 +46,41 @@ pub(crate) fn guard(router: Router, io: &Io, check: OriginCheck) -> Router {
             refused()
         }
     }))
+}
+
+/// Puts the check of the header `Host` before all routes of a server: a page that has a name of its own
+/// lead to this address is not answered.
+pub(crate) fn guard_hosts(router: Router, io: &Io, hosts: &[String]) -> Router {
+    if hosts.is_empty() {
+        return router;
+    }
+    let hosts: Arc<[String]> = hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
+    let io = io.clone();
+    router.layer(from_fn(move |request: Request<Body>, next: Next| {
+        let allowed = is_served(&hosts, request.headers());
+        let io = io.clone();
+        async move {
+            if allowed {
+                return next.run(request).await;
+            }
+            io.counters().rejected("host");
+            let message = "The header Host is none that is served here; the setting is http.hosts.";
+            Refusal::new(Code::PermissionDenied, message)
+                .with(json!({ "reason": "INVALID_HOST" }))
+                .into_response()
+        }
+    }))
+}
+
+/// Whether the one header `Host` is an address or one of the names.
+fn is_served(hosts: &[String], headers: &HeaderMap) -> bool {
+    let mut given = headers.get_all(header::HOST).iter();
+    let (Some(host), None) = (given.next(), given.next()) else { return false };
+    let Ok(host) = host.to_str() else { return false };
+    let port = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
+    let name = port.map_or(host, |(name, _)| name);
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() || hosts.contains(&name)
 }
 
 fn refused() -> Response {
@@ -121,6 +157,35 @@ mod tests {
                 "{origin:?}"
             );
             assert!(is_allowed(OriginCheck::Never, Some(&cors), &headers));
+        }
+    }
+
+    #[test]
+    fn only_named_hosts_and_addresses() {
+        let hosts = ["app.example".to_owned(), "localhost".to_owned()];
+        for (given, expected) in [
+            (&["app.example"][..], true),
+            (&["app.example:3000"], true),
+            (&["APP.Example."], true),
+            (&["localhost"], true),
+            (&["127.0.0.1:3000"], true),
+            (&["[::1]:3000"], true),
+            (&["[::1]"], true),
+            (&["evil.example"], false),
+            (&["app.example.evil.example"], false),
+            (&["127.0.0.1.evil.example"], false),
+            (&["app.example:port"], false),
+            (&["app.example:99999"], false),
+            (&[""], false),
+            (&[], false),
+            (&["app.example", "app.example"], false),
+            (&["app.example", "evil.example"], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for host in given {
+                headers.append(header::HOST, host.parse().unwrap());
+            }
+            assert_eq!(is_served(&hosts, &headers), expected, "{given:?}");
         }
     }
 }

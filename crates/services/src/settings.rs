@@ -28,6 +28,8 @@ pub struct Settings {
     pub limits: LimitsSettings,
     /// Which pages may open connections.
     pub origins: OriginCheck,
+    /// The names of hosts that are served; addresses always are. Default: any name.
+    pub hosts: Vec<String>,
     /// Rooms.
     pub rooms: RoomsSettings,
     /// Chat.
@@ -57,6 +59,7 @@ impl Default for Settings {
             access: AccessSettings::default(),
             limits: LimitsSettings::default(),
             origins: OriginCheck::default(),
+            hosts: Vec::new(),
             rooms: RoomsSettings::default(),
             chat: ChatSettings::default(),
             jobs: JobsSettings::default(),

@@ -37,6 +37,9 @@ const FIELDS: [&str; 5] = ["rooms", "user", "namespace", "lastEventId", "token"]
 )]
 pub(crate) async fn answer(context: &Context, request: Request<Body>) -> Response {
     let (head, _) = request.into_parts();
+    if let Some(answer) = cors::preflight(context.io(), &head) {
+        return answer;
+    }
     match open(context, &head).await {
         Ok((caller, stream)) => context.identity().guard(&caller, stream.into_response()),
         Err(refusal) => cors::allow(context.io(), &head.headers, refusal.into_response()),

@@ -28,6 +28,9 @@ pub(crate) struct Options {
     /// How often the server is killed.
     #[arg(long)]
     kills: Option<u32>,
+    /// How many clients more there are when the server is asked to stop; 300 if not given.
+    #[arg(long)]
+    crowd: Option<u64>,
     /// Judge the traces of the last run again instead of running anything.
     #[arg(long)]
     judge: bool,
@@ -58,6 +61,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         ("--seed", options.seed),
         ("--duration", options.duration),
         ("--kills", options.kills.map(u64::from)),
+        ("--crowd", options.crowd),
     ];
     for (flag, number) in numbers {
         if let Some(number) = number {

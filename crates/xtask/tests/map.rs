@@ -149,6 +149,49 @@ fn every_link_leads_somewhere() {
     }
 }
 
+/// The names of events that the services are given as literals behind one of these words.
+fn events(words: &[&str]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for path in files(&root().join("crates/services/src"), ".rs") {
+        let source = fs::read_to_string(path).unwrap();
+        // Whatever stands between the word and the name is no other literal, and no other statement.
+        let source = source.split("mod tests {").next().unwrap();
+        for word in words {
+            for rest in source.split(word).skip(1) {
+                let Some((before, rest)) = rest.split_once('"') else { continue };
+                let name = rest.split('"').next().unwrap();
+                let is_event = name.bytes().all(|b| b.is_ascii_lowercase() || b":-".contains(&b));
+                if is_event && !before.contains([';', '|', '{']) {
+                    found.insert(name.to_owned());
+                }
+            }
+        }
+    }
+    // What is named by a constant.
+    found.insert("presence:update".to_owned());
+    found
+}
+
+/// The names in the first cells of the table under a heading of the third level.
+fn told(heading: &str) -> BTreeSet<String> {
+    let page = text("docs/client-protocol.md");
+    let (_, section) = page.split_once(&format!("\n### {heading}\n")).expect(heading);
+    let section = section.split("\n## ").next().unwrap().split("\n### ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    rows.flat_map(|row| quoted(row.split('|').nth(1).unwrap())).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_event_of_the_services_stands_in_the_client_protocol() {
+    let listened = events(&["listen(", " on(", ".on("]);
+    assert!(listened.len() > 20, "{listened:?}");
+    assert_eq!(told("What clients may send"), listened, "left: the page, right: the services");
+    let sent = events(&[".emit(", "tell(", "emit(", "Told::new(", "let event ="]);
+    let heard = told("What clients hear");
+    let missing: Vec<_> = sent.difference(&heard).collect();
+    assert!(sent.len() > 20 && missing.is_empty(), "not in the page: {missing:?} of {sent:?}");
+}
+
 #[test]
 fn the_readme_names_the_command_that_is_run() {
     let readme = text("README.md");

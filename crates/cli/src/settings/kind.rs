@@ -79,6 +79,8 @@ pub(crate) enum Kind {
     Namespace,
     /// The address of an application: `https://app.example/check`.
     Url,
+    /// The address of a Redis, which may hold a password; never shown.
+    RedisUrl,
     /// The name of a cookie.
     CookieName,
     /// `true` or `false`.
@@ -151,6 +153,9 @@ impl Kind {
             Self::Url => {
                 text.parse::<services::Endpoint>().map(drop).map_err(|fault| fault.to_string())
             }
+            Self::RedisUrl => {
+                text.parse::<services::RedisUrl>().map(drop).map_err(|fault| fault.to_string())
+            }
             Self::CookieName => require(
                 text.bytes().all(is_token_byte),
                 "contains a character that no cookie name may have",
@@ -177,6 +182,9 @@ impl Kind {
             Self::UrlPath => "a path that begins with `/`, such as /socket.io".to_owned(),
             Self::Namespace => "a namespace such as /chat".to_owned(),
             Self::Url => "an http:// or https:// URL".to_owned(),
+            Self::RedisUrl => "redis://[[user]:password@]host[:port][/db], rediss://… for TLS, or \
+                               unix:///path"
+                .to_owned(),
             Self::CookieName => "a cookie name: letters, digits, `-`, `_`, `.`".to_owned(),
             Self::Switch => "true or false".to_owned(),
             Self::Count { min, max } => format!("a whole number from {min} to {max}"),
@@ -196,6 +204,7 @@ impl Kind {
             Self::UrlPath => "URL_PATH",
             Self::Namespace => "NAMESPACE",
             Self::Url => "URL",
+            Self::RedisUrl => "URL",
             Self::CookieName => "NAME",
             Self::Switch => "BOOL",
             Self::Count { .. } => "COUNT",

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
+use crate::settings::alias::{self, Foreign, is_service_link};
 use crate::settings::file::{from_file, read_bounded};
 use crate::settings::kind::Raw;
 use crate::settings::problem::{Problem, Problems, nearest};
@@ -31,6 +32,8 @@ pub(crate) enum Source {
     File(PathBuf, usize),
     /// An environment variable.
     Env(String),
+    /// Environment variables with names that existing deployments use.
+    Alias(Vec<&'static str>),
     /// A flag, without its dashes.
     Flag(String),
 }
@@ -41,7 +44,7 @@ impl Source {
         match self {
             Self::Default => (0, 0),
             Self::File(_, line) => (1, *line),
-            Self::Env(_) => (2, 0),
+            Self::Env(_) | Self::Alias(_) => (2, 0),
             Self::Flag(_) => (3, 0),
         }
     }
@@ -53,6 +56,10 @@ impl fmt::Display for Source {
             Self::Default => f.write_str("default"),
             Self::File(path, line) => write!(f, "{}, line {line}", path.display()),
             Self::Env(name) => write!(f, "environment variable {name}"),
+            Self::Alias(names) => {
+                let plural = if names.len() == 1 { "" } else { "s" };
+                write!(f, "environment variable{plural} {}", names.join(", "))
+            }
             Self::Flag(name) => write!(f, "flag --{name}"),
         }
     }
@@ -115,7 +122,8 @@ impl Provider for Checked {
 pub(crate) struct Inputs {
     /// The file named by the flag `--config`.
     pub(crate) file: Option<PathBuf>,
-    /// The environment; names that do not begin with `FANFARE_` are ignored.
+    /// The environment; of names that do not begin with `FANFARE_` those that existing deployments use
+    /// are looked at.
     pub(crate) environment: Vec<(String, OsString)>,
     /// The flags that were given.
     pub(crate) flags: Vec<Given>,
@@ -126,6 +134,7 @@ pub(crate) struct Effective {
     /// The typed settings.
     pub(crate) settings: Settings,
     figment: Figment,
+    unused: Vec<(&'static str, &'static str)>,
 }
 
 /// Without the layers, which hold secrets as plain text.
@@ -139,8 +148,20 @@ impl Effective {
     /// The value of a setting in its written form and the place it came from.
     pub(crate) fn entry(&self, setting: &Setting) -> (Option<Value>, String) {
         let value = self.figment.find_value(setting.key).ok();
-        let source = self.figment.find_metadata(setting.key).map(|found| found.name.to_string());
-        (value, source.unwrap_or_else(|| Source::Default.to_string()))
+        (value, self.source(setting.key))
+    }
+
+    /// The place a setting came from.
+    pub(crate) fn source(&self, key: &str) -> String {
+        let source = self.figment.find_metadata(key).map(|found| found.name.to_string());
+        source.unwrap_or_else(|| Source::Default.to_string())
+    }
+
+    /// Variables of existing deployments that are set for a setting and do not count, because
+    /// something else does.
+    pub(crate) fn unused(&self, setting: &Setting) -> Vec<&'static str> {
+        let unused = self.unused.iter().filter(|(key, _)| *key == setting.key);
+        unused.map(|(_, name)| *name).collect()
     }
 }
 
@@ -158,7 +179,13 @@ impl Inputs {
             Ok(None) => {}
             Err(problem) => problems.push(problem),
         }
-        given.extend(from_environment(&self.environment, &mut problems));
+        let ours = from_environment(&self.environment, &mut problems);
+        let said: Vec<&'static str> =
+            ours.iter().chain(&self.flags).map(|given| given.setting.key).collect();
+        let Foreign { given: foreign, unused } =
+            alias::from_environment(&self.environment, &said, &given, &mut problems);
+        given.extend(foreign);
+        given.extend(ours);
         given.extend(self.flags);
 
         let mut figment = Figment::from(Sections);
@@ -172,7 +199,7 @@ impl Inputs {
             problems.sort_by_key(Problem::rank);
             return Err(Problems(problems));
         }
-        finish(figment)
+        finish(figment, unused)
     }
 
     /// The text of the settings file: the named one, or the usual one if it exists.
@@ -222,7 +249,8 @@ fn from_environment(environment: &[(String, OsString)], problems: &mut Vec<Probl
     let mut given = Vec::new();
     for (name, value) in environment {
         let ours = name.starts_with(ENV_PREFIX) && name != FILE_ENV;
-        if !ours || BUILD_ENV.contains(&name.as_str()) {
+        let link = || is_service_link(name, value.to_str().unwrap_or_default());
+        if !ours || BUILD_ENV.contains(&name.as_str()) || link() {
             continue;
         }
         let source = Source::Env(name.clone());
@@ -246,13 +274,16 @@ fn from_environment(environment: &[(String, OsString)], problems: &mut Vec<Probl
 }
 
 /// The typed settings, and the rules between settings.
-fn finish(figment: Figment) -> Result<Effective, Problems> {
+fn finish(
+    figment: Figment,
+    unused: Vec<(&'static str, &'static str)>,
+) -> Result<Effective, Problems> {
     let settings: Settings = figment
         .extract()
         .map_err(|error| Problems(vec![Problem::Inconsistent(error.to_string())]))?;
     let conflicts = conflicts(&settings);
     if conflicts.is_empty() {
-        Ok(Effective { settings, figment })
+        Ok(Effective { settings, figment, unused })
     } else {
         Err(Problems(conflicts))
     }

@@ -3,6 +3,7 @@
 //!
 //! Rising order: default, file, environment, flag.
 
+mod alias;
 mod auth;
 mod console;
 mod event_log;
@@ -11,6 +12,7 @@ mod kind;
 mod livepoll;
 mod load;
 mod problem;
+mod redis_url;
 mod replay;
 mod secret;
 mod services;
@@ -28,7 +30,7 @@ pub(crate) use self::auth::{Access, Auth};
 pub(crate) use self::console::{Console, ConsoleFor};
 pub(crate) use self::event_log::{EventLog, LogCheck, LogDurability, LogKind, OnDamage};
 pub(crate) use self::livepoll::Livepoll;
-pub(crate) use self::load::{Given, Inputs};
+pub(crate) use self::load::{Effective, Given, Inputs};
 pub(crate) use self::problem::Problems;
 pub(crate) use self::replay::Replay;
 pub(crate) use self::secret::Secret;
@@ -119,9 +121,12 @@ table::settings! {
         /// How many threads serve connections; one per core when unset.
         shards: Option<u64> = Kind::Count { min: 1, max: 64 }, None,
             "a connection stays on one core";
-        /// How long open connections may take to end when the server is asked to stop.
+        /// How long open connections may take to end when the server is asked to stop, from when the last
+        /// client was told to leave.
         shutdown_grace: Span = Kind::Duration { min: millis(0), max: HOUR }, Some("10s"),
             "what is written is delivered, and a deploy does not wait longer than its patience";
+        + /// How clients are told to leave.
+        drain: Drain;
         + /// Pages of other origins.
         cors: Cors;
         + /// Compression of what is sent.
@@ -168,6 +173,24 @@ table::settings! {
         livepoll: Livepoll;
         + /// The operator's page.
         console: Console;
+    }
+}
+
+table::settings! {
+    /// How a server that is asked to stop takes leave of its clients. Afterwards open connections have
+    /// `shutdown_grace` to end.
+    struct Drain at "drain." {
+        /// How long it goes on as before, while `/health/ready` answers 503 `draining`. Behind a load
+        /// balancer, longer than that takes to notice.
+        notice: Span = Kind::Duration { min: millis(0), max: HOUR }, Some("0s"),
+            "a single server has nobody to tell";
+        /// How many clients are told to leave per second, in batches at uneven intervals; 0 tells all
+        /// at once.
+        clients_per_second: u64 = Kind::Count { min: 0, max: 1_000_000 }, Some("1000"),
+            "another server takes so many in without delay, and few are gone at once";
+        /// Within which time all have been told; where that rate is too low for it, it is raised.
+        within: Span = Kind::Duration { min: millis(0), max: HOUR }, Some("10s"),
+            "with the grace it stays below the half minute that supervisors wait";
     }
 }
 
@@ -298,6 +321,13 @@ table::settings! {
         /// How many a user may send at once.
         user_events_burst: u64 = Kind::Count { min: 1, max: 1_000_000 }, Some("400"),
             "as four busy connections";
+        /// How many updates of presence (`presence:update`) per second a connection may send in the long
+        /// run, apart from its other events; 0 for any number.
+        presence_per_second: u64 = Kind::Count { min: 0, max: 1_000_000 }, Some("60"),
+            "as often as a screen shows something; of several the last is told";
+        /// How many it may send at once.
+        presence_burst: u64 = Kind::Count { min: 1, max: 1_000_000 }, Some("120"),
+            "those of two seconds, after a network that was stuck";
         /// How many bytes per second the events of a user may have; 0 for any number.
         user_bytes: Size = Kind::Size { min: Size(0), max: Size(GB) }, Some("1MiB"),
             "chat and cursors stay far below; files go elsewhere";
@@ -308,6 +338,12 @@ table::settings! {
         /// the rate of `limits.events_per_second`.
         refusals: u64 = Kind::Count { min: 1, max: 1_000_000 }, Some("100"),
             "who goes on after a hundred does not listen";
+        /// How many events per second clients may send to one room, all together; 0 for any number.
+        room_events_per_second: u64 = Kind::Count { min: 0, max: 1_000_000 }, Some("200"),
+            "each goes to all who are in it, and people read fewer";
+        /// How many at once.
+        room_events_burst: u64 = Kind::Count { min: 1, max: 1_000_000 }, Some("1000"),
+            "everybody in a large room says hello";
         /// How many requests per second may come with an API key; 0 for any number.
         api_per_second: u64 = Kind::Count { min: 0, max: 10_000_000 }, Some("5000"),
             "a backend that has gone wild leaves the clients their share";
@@ -364,6 +400,10 @@ table::settings! {
         /// The most headers of a request.
         max_headers: u64 = Kind::Count { min: 16, max: 10_000 }, Some("100"),
             "several times what browsers and proxies send";
+        /// The names in the header `Host` that are served, addresses besides; any when empty. With
+        /// `localhost`, no page that has its own name lead to this machine is answered.
+        hosts: Vec<String> = Kind::List { of: Item::Text, at_least: 0 }, Some(""),
+            "a proxy in front has the names, and does not always say them";
     }
 }
 
@@ -458,6 +498,7 @@ pub(crate) enum LogFormat {
 pub(crate) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
     let parts = [
         Settings::TABLE,
+        Drain::TABLE,
         Cors::TABLE,
         Compression::TABLE,
         Outbox::TABLE,

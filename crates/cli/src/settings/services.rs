@@ -90,9 +90,9 @@ table::settings! {
 table::settings! {
     /// A Redis.
     struct Redis at "redis." {
-        /// Its address, `redis://[:password@]host[:port]` or `rediss://…`. Updates of jobs are taken from
-        /// its channel `job-updates`. Never shown: it may hold a password.
-        url: Option<Secret> = Kind::Secret, None,
+        /// Its address. Updates of jobs are taken from its channel `job-updates`. Never shown: it may
+        /// hold a password.
+        url: Option<Secret> = Kind::RedisUrl, None,
             "nothing needs one";
     }
 }

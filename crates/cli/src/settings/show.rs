@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use figment::value::{Dict, Value};
 use serde_json::json;
 
+use crate::settings::alias;
 use crate::settings::all;
 use crate::settings::load::{DEFAULT_FILE, Effective, FILE_ENV};
 use crate::settings::secret::Secret;
@@ -30,7 +31,11 @@ pub(crate) fn as_toml(effective: &Effective) -> String {
             Some(value) => format!("{name} = {}", shown(setting, value)),
             None => format!("# {name} is not set"),
         };
-        let _ = writeln!(text, "{line:<SOURCE_COLUMN$} # {source}");
+        let _ = write!(text, "{line:<SOURCE_COLUMN$} # {source}");
+        for name in effective.unused(setting) {
+            let _ = write!(text, "; {name} is set and does not count");
+        }
+        text.push('\n');
     }
     text
 }
@@ -46,7 +51,9 @@ pub(crate) fn as_json(effective: &Effective) -> serde_json::Value {
                 None => json!(value),
             }),
             "source": source,
+            "unused": effective.unused(setting),
             "env": setting.env_name(),
+            "aliases": alias::names_for(setting).collect::<Vec<_>>(),
             "flag": format!("--{}", setting.flag_name()),
         })
     });
@@ -66,7 +73,12 @@ pub(crate) fn as_markdown() -> String {
          A value that is not accepted, an unknown key in the file, an unknown flag and an unknown\n\
          `FANFARE_…` variable stop the start with the name, the place and the accepted values.\n\
          `fanfare config` prints what holds and where each value came from; secrets are never\n\
-         printed.\n"
+         printed.\n\n\
+         The variables that existing deployments use for the same things work too, without our\n\
+         prefix: {}. They count where\n\
+         neither a `FANFARE_…` variable nor a flag names the setting, and before the file\n\
+         ([what they mean](operations.md#names-that-existing-deployments-use)).\n",
+        alias::names().iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
     );
     let mut section = None;
     for setting in all() {
@@ -88,9 +100,10 @@ fn entry_as_markdown(setting: &Setting) -> String {
         Some(default) => format!("`{default}`"),
         None => "not set".to_owned(),
     };
+    let also: String = alias::names_for(setting).map(|name| format!(", also `{name}`")).collect();
     format!(
         "\n### `{}`\n\n{}\n\n\
-         - Environment variable `{}`, flag `--{}`\n\
+         - Environment variable `{}`{also}, flag `--{}`\n\
          - Default {default}: {}\n\
          - Accepted: {}\n",
         setting.key,

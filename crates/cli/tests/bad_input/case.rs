@@ -32,9 +32,18 @@ pub(crate) enum Profile {
     Paced,
     /// Encrypted, with little time for handshakes.
     Tls,
+    /// Tokens are looked at, and guests let in beside them.
+    Tokens,
+    /// Few events per connection, per room and per API key; clients are disconnected soon.
+    Thrifty,
+    /// Named hosts alone, and pages of named origins alone.
+    Guarded,
     /// Not the binary, but `examples/listeners.rs`.
     Listeners,
 }
+
+/// The secret that tokens are signed with.
+pub(crate) const TOKEN_SECRET: &str = "tokens-of-these-tests-are-signed-with-this";
 
 impl Profile {
     /// What differs from the defaults, as environment variables.
@@ -88,6 +97,7 @@ impl Profile {
             ],
             Self::Tls => &[("FANFARE_TLS_HANDSHAKE_TIMEOUT", "1s")],
             Self::Listeners => &[],
+            Self::Tokens | Self::Thrifty | Self::Guarded => self.of_services(),
             Self::Paced => &[
                 ("FANFARE_LIMITS_READ_RATE", "2MB"),
                 ("FANFARE_LIMITS_READ_BURST", "1MB"),
@@ -95,7 +105,38 @@ impl Profile {
             ],
         }
     }
+
+    /// The same for what is tried on the services.
+    fn of_services(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Tokens => &[
+                ("FANFARE_AUTH_JWT_SECRET", TOKEN_SECRET),
+                ("FANFARE_AUTH_JWT_PUBLIC_KEY", PUBLIC_KEY),
+                ("FANFARE_AUTH_ISSUERS", "https://id.example"),
+                ("FANFARE_AUTH_AUDIENCES", "fanfare"),
+                ("FANFARE_AUTH_GUESTS", "true"),
+                ("FANFARE_ACCESS_PRIVATE", "private:*"),
+            ],
+            Self::Thrifty => &[
+                ("FANFARE_LIMITS_EVENTS_PER_SECOND", "1"),
+                ("FANFARE_LIMITS_EVENTS_BURST", "40"),
+                ("FANFARE_LIMITS_REFUSALS", "20"),
+                ("FANFARE_LIMITS_ROOM_EVENTS_PER_SECOND", "1"),
+                ("FANFARE_LIMITS_ROOM_EVENTS_BURST", "20"),
+            ],
+            Self::Guarded => &[
+                ("FANFARE_HTTP_HOSTS", "localhost,app.example"),
+                ("FANFARE_CORS_CHECK_ORIGIN", "always"),
+                ("FANFARE_CORS_ORIGINS", "https://app.example"),
+            ],
+            _ => &[],
+        }
+    }
 }
+
+/// A key that tokens may be signed with beside the secret.
+const PUBLIC_KEY: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../services/src/identity/testdata/p256_public.pem");
 
 /// A way to open a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -240,6 +281,8 @@ pub(crate) struct Case {
     pub(crate) perhaps: Vec<&'static str>,
     /// Counters under `causes` that move by this much before the harness tidies up.
     pub(crate) causes: Vec<(&'static str, u64)>,
+    /// What must not be in the log.
+    pub(crate) secrets: Vec<String>,
 }
 
 /// Begins a case for a server with the default settings.
@@ -252,6 +295,7 @@ pub(crate) fn case(row: &'static str, what: impl Into<String>) -> Case {
         rejected: Vec::new(),
         perhaps: Vec::new(),
         causes: Vec::new(),
+        secrets: Vec::new(),
     }
 }
 
@@ -265,6 +309,15 @@ impl Case {
     /// Adds a step.
     pub(crate) fn step(mut self, step: Step) -> Self {
         self.steps.push(step);
+        self
+    }
+
+    /// This must not be in the log.
+    pub(crate) fn plants(mut self, secret: impl AsRef<str>) -> Self {
+        // What is shorter could be there by chance.
+        if secret.as_ref().len() > 16 {
+            self.secrets.push(secret.as_ref().to_owned());
+        }
         self
     }
 

@@ -174,7 +174,8 @@ impl House {
         for (reason, times) in &case.rejected {
             *expected.entry((*reason).to_owned()).or_default() += times;
         }
-        self.secrets.extend(scene.sids.iter().chain(&scene.noted.pids).cloned());
+        self.secrets
+            .extend(scene.sids.iter().chain(&scene.noted.pids).chain(&case.secrets).cloned());
         failures.extend(counted(&mut self.api, case, &before.stats, &expected).await.err());
         scene.tidy().await;
         drop(scene);

@@ -12,10 +12,12 @@
 //! for a run on demand. `BAD_INPUT_ONLY=C14` runs the rows that begin so. The figures of each table
 //! are printed and written to `bad-input-<table>.json` in cargo's directory for tests.
 
+mod backends;
 mod canary;
 mod case;
 mod engine;
 mod figures;
+mod floods;
 mod harness;
 mod history;
 mod http;
@@ -23,6 +25,7 @@ mod json;
 mod listeners;
 mod msgpack;
 mod packets;
+mod pages;
 mod peer;
 mod polling;
 mod rates;
@@ -34,6 +37,7 @@ mod slow;
 mod sse;
 mod stats;
 mod tls;
+mod tokens;
 mod tunnel;
 mod websocket;
 mod wire;
@@ -98,4 +102,24 @@ async fn i_streams() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_and_many() {
     run("slow", slow::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f_tokens() {
+    run("F", tokens::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g_pages() {
+    run("G", pages::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn j_k_backends() {
+    run("JK", backends::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn m_floods() {
+    run("M", floods::cases()).await;
 }

@@ -3,6 +3,8 @@
 #![cfg(test)]
 #![allow(dead_code)] // each test file uses its part
 
+pub(crate) mod script;
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -15,12 +17,36 @@ use testkit::{Request, Response};
 /// How long a start or a stop may take: far above what either needs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What existing deployments set in the environment, and a machine that runs tests may.
+const FOREIGN: [&str; 19] = [
+    "PORT",
+    "REALTIME_PORT",
+    "CORS_ORIGINS",
+    "FRONTEND_ORIGIN",
+    "JWT_SECRET",
+    "REDIS_URL",
+    "REDIS_HOST",
+    "REDIS_PORT",
+    "REDIS_PASSWORD",
+    "SOCKET_IO_TRANSPORTS",
+    "SOCKET_IO_PING_TIMEOUT",
+    "SOCKET_IO_PING_INTERVAL",
+    "WEBSOCKET_PATH",
+    "WEBSOCKET_PING_TIMEOUT",
+    "WEBSOCKET_PING_INTERVAL",
+    "RATE_LIMIT_CONNECTIONS_PER_IP",
+    "RATE_LIMIT_MESSAGES_PER_SECOND",
+    "LOG_LEVEL",
+    "METRICS_PORT",
+];
+
 /// The program, with an environment that holds none of our variables.
 pub(crate) fn fanfare(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("FANFARE_") {
-            command.env_remove(name);
+        let name = name.to_string_lossy();
+        if name.starts_with("FANFARE_") || FOREIGN.contains(&&*name) {
+            command.env_remove(&*name);
         }
     }
     command.env("FANFARE_METRICS_ENABLED", "false");

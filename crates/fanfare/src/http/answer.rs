@@ -85,6 +85,19 @@ pub(super) fn unavailable() -> Response {
     answer
 }
 
+/// The server takes leave of its clients. The connection ends too, so that the next request of a proxy
+/// finds another server.
+pub(super) fn stopping() -> Response {
+    let mut answer = unavailable();
+    let headers = answer.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    *answer.body_mut() = Body::from(
+        r#"{"code":"STOPPING","message":"This server is stopping; connect again in a moment."}"#,
+    );
+    answer
+}
+
 /// The answer to a browser's question before a request from another origin.
 pub(super) fn preflight(incoming: &Incoming) -> Response {
     let Some(cors) = &incoming.io.settings().engine.cors else {

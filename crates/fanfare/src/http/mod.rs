@@ -148,7 +148,11 @@ async fn open(incoming: Incoming, opening: engineio::Opening) -> Response {
         Ok(accepted) => accepted,
         Err(refusal) => return incoming.refuse(&refusal),
     };
-    let permit = Permit::take(&io).filter(|_| !io.is_closing());
+    if io.is_leaving() {
+        io.inner().counters.rejected("stopping");
+        return incoming.with_cors(answer::stopping());
+    }
+    let permit = Permit::take(&io);
     let Some(permit) = permit else {
         io.inner().counters.rejected("server_full");
         return incoming.with_cors(answer::unavailable());

@@ -5,6 +5,7 @@ use super::accept::Acceptor;
 use super::admission::Admission;
 use super::connection::Serving;
 use super::tls::TlsError;
+use crate::Drain;
 use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::future::Future;
@@ -24,6 +25,7 @@ pub struct Bound {
     address: SocketAddr,
     serving: Arc<Serving>,
     admission: Arc<Admission>,
+    drain: Drain,
     grace: Duration,
 }
 
@@ -76,6 +78,7 @@ pub(super) fn bind(
     Ok(Bound {
         listener,
         address: local,
+        drain: settings.drain,
         grace: settings.shutdown_grace,
         serving: Serving::new(io.clone(), router.clone(), settings.clone(), tls),
         admission,
@@ -107,16 +110,17 @@ impl Bound {
 
     /// Accepts connections until `shutdown` is done or [`Io::close`](crate::Io::close) is called.
     ///
-    /// Then sockets are told "server shutting down", for which clients that poll come once more;
-    /// new sessions are answered 503. When the last session has ended the port is closed and
-    /// requests that were begun are answered. What is not done after
-    /// [`shutdown_grace`](super::ServerSettings::shutdown_grace) is cut.
+    /// Then clients leave as [`drain`](super::ServerSettings::drain) says: sockets are told "server
+    /// shutting down", for which clients that poll come once more; new sessions are answered 503.
+    /// When the last session has ended the port is closed and requests that were begun are answered.
+    /// What is not done [`shutdown_grace`](super::ServerSettings::shutdown_grace) after the last was
+    /// told is cut.
     ///
     /// # Errors
     ///
     /// When the port cannot be watched by the current runtime.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let Bound { listener, serving, admission, grace, .. } = self;
+        let Bound { listener, serving, admission, drain, grace, .. } = self;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let io = serving.io().clone();
         let closing = io.http_connections().closing().clone();
@@ -132,7 +136,7 @@ impl Bound {
                 () = shutdown => {}
                 () = closing.cancelled() => {}
             }
-            io.close(grace).await;
+            io.drain(drain, grace).await;
         });
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What can be set about a listener.
 
 use super::tls::TlsSettings;
+use crate::Drain;
 use std::time::Duration;
 
 /// The settings of a [`Server`](super::Server). Every field has a default that suits most.
@@ -55,7 +56,9 @@ pub struct ServerSettings {
     pub tls: Option<TlsSettings>,
     /// How long a TLS handshake may take. Default: 10 s.
     pub handshake_deadline: Duration,
-    /// How long open connections may take to finish at the end. Default: 10 s.
+    /// How clients are told to leave at the end.
+    pub drain: Drain,
+    /// How long open connections may then take to finish. Default: 10 s.
     pub shutdown_grace: Duration,
 }
 
@@ -76,6 +79,7 @@ impl Default for ServerSettings {
             max_headers: 100,
             tls: None,
             handshake_deadline: Duration::from_secs(10),
+            drain: Drain::default(),
             shutdown_grace: Duration::from_secs(10),
         }
     }

@@ -6,8 +6,8 @@ use super::session::{Session, Slot, Standing};
 use super::{SessionKey, Shard, SocketKey};
 use crate::counters::Counters;
 use crate::disconnect::{Disconnect, DisconnectReason};
+use crate::drain::Dice;
 use crate::socket::Socket;
-use crate::sse::StreamEnd;
 use engineio::Transport;
 use std::rc::Rc;
 use std::time::Instant;
@@ -98,18 +98,25 @@ impl Shard {
 
     /// Closes every session: the server is going down.
     pub(crate) fn close_all(self: &Rc<Self>) {
-        self.end_streams(StreamEnd::ShuttingDown);
-        let sessions: Vec<(SessionKey, bool)> = {
+        self.close_part(1, Dice::default());
+    }
+
+    /// Closes a part of the sessions and streams, one of `parts`, chosen at random: the server is about
+    /// to go down.
+    pub(crate) fn close_part(self: &Rc<Self>, parts: usize, mut dice: Dice) {
+        self.end_part_of_streams(parts, &mut dice);
+        let (empty, open): (Vec<_>, Vec<_>) = {
             let state = self.state.borrow();
-            state.sessions.iter().map(|(key, it)| (key, it.sockets.is_empty())).collect()
+            // What already ends may still have something to be sent.
+            let here = state.sessions.iter().filter(|(_, it)| it.ending.is_none());
+            here.map(|(key, it)| (key, it.sockets.is_empty())).partition(|(_, empty)| *empty)
         };
-        for (key, empty) in sessions {
-            if empty {
-                // Nobody is there to be told: it may never poll again.
-                self.finish_session(key, DisconnectReason::ServerShuttingDown);
-            } else {
-                self.close_session(key, DisconnectReason::ServerShuttingDown);
-            }
+        for (key, _) in empty {
+            // Nobody is there to be told: it may never poll again.
+            self.finish_session(key, DisconnectReason::ServerShuttingDown);
+        }
+        for (key, _) in dice.part(open, parts) {
+            self.close_session(key, DisconnectReason::ServerShuttingDown);
         }
     }
 

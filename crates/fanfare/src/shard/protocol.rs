@@ -95,8 +95,8 @@ impl Shard {
         opening: Opening,
         transport: Transport,
     ) -> Option<(Sid, SessionKey)> {
-        if self.io.is_closing() {
-            return None; // it came behind the call that closes all sessions
+        if self.io.is_leaving() {
+            return None; // it came behind the call that closes the last sessions
         }
         let Opening { revision, handshake, permit } = opening;
         let mut random = [0; 15];

@@ -6,6 +6,7 @@ use super::recover::check_position;
 use super::run::Run;
 use super::{Due, Outbox, Seat, Shard, State};
 use crate::counters::Counters;
+use crate::drain::Dice;
 use crate::recovery::NotRecovered;
 use crate::sse::{self, Handover, Presence, StreamAfter, StreamEnd};
 use eventlog::{Entry, Position, Session, SessionKey, SessionRoom};
@@ -136,7 +137,7 @@ impl Shard {
     /// Makes a stream a member of its hub, and queues how it begins.
     fn settle_stream(&self, opening: StreamOpening, began: &Began, missed: &[Arc<Entry>]) {
         let StreamOpening { presence, rooms, expires_at, handover } = opening;
-        if self.io.is_closing() {
+        if self.io.is_leaving() {
             return handover.finish();
         }
         let Some(id) = new_id() else { return handover.cut() };
@@ -318,13 +319,6 @@ impl Shard {
         drop(stream); // with nothing borrowed: its namespace may go with it
     }
 
-    /// Ends every stream.
-    pub(crate) fn end_streams(self: &Rc<Self>, why: StreamEnd) {
-        for key in self.streams() {
-            self.end_stream(key, why);
-        }
-    }
-
     /// Forgets every stream: the shard ends.
     pub(super) fn cut_streams(self: &Rc<Self>) {
         for key in self.streams() {
@@ -338,6 +332,24 @@ impl Shard {
             }
             drop(state);
             self.remove_stream(key);
+        }
+    }
+
+    /// Ends every stream.
+    pub(crate) fn end_streams(self: &Rc<Self>, why: StreamEnd) {
+        for key in self.streams() {
+            self.end_stream(key, why);
+        }
+    }
+
+    /// Ends a part of the streams.
+    pub(super) fn end_part_of_streams(self: &Rc<Self>, parts: usize, dice: &mut Dice) {
+        let open: Vec<StreamKey> = {
+            let state = self.state.borrow();
+            state.streams.open.iter().filter(|(_, it)| !it.ending).map(|(key, _)| key).collect()
+        };
+        for key in dice.part(open, parts) {
+            self.end_stream(key, StreamEnd::ShuttingDown);
         }
     }
 

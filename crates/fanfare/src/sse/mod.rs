@@ -140,7 +140,7 @@ impl Namespace {
             return Err(StreamError::TooManyRooms { limit });
         }
         let permit = Permit::take(&io).ok_or(StreamError::Full)?;
-        if io.is_closing() {
+        if io.is_leaving() {
             return Err(StreamError::Closing);
         }
         let presence = Presence::enter(self).ok_or(StreamError::NoNamespace)?;

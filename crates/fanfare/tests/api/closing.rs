@@ -1,8 +1,9 @@
 //! Ends: of sockets, of sessions, of the server.
 
 use crate::support::{Log, PATIENCE, Site, TRANSPORTS, eventually, packet, sockets, within};
-use fanfare::Socket;
+use fanfare::{Drain, Socket};
 use std::time::{Duration, Instant};
+use testkit::http_get;
 use testkit::{Client, Closed, Dial, EngineConnection, EnginePacket, Error, Options, Transport};
 use websocket::Opcode;
 
@@ -140,6 +141,63 @@ async fn of_the_server() {
     assert_eq!(counts.closed["server shutting down"], 6);
     assert!(Client::connect(&site.url, Options::default()).await.is_err());
     within(site.io.close(PATIENCE)).await; // once more does no harm
+    site.end().await;
+}
+
+/// A server that has said that it is about to end takes clients as before; `close` ends the wait.
+#[tokio::test]
+async fn a_notice() {
+    let site = Site::new();
+    let long = Drain { notice: Duration::from_secs(3_600), ..Drain::default() };
+    let io = site.io.clone();
+    let draining = tokio::spawn(async move { io.drain(long, PATIENCE).await });
+    eventually("it says so", || site.io.is_draining()).await;
+    assert!(!site.io.is_closing());
+    let mut client = site.client().await;
+    site.io.emit("n", (1,)).unwrap();
+    assert_eq!(client.next_event().await.unwrap().args, [1]);
+    within(site.io.close(PATIENCE)).await;
+    within(draining).await.unwrap();
+    assert!(matches!(client.closed().await.unwrap(), Closed::WebSocket { .. }));
+    site.end().await;
+}
+
+/// Clients leave in batches: while some are told, the others stay and get what is emitted, and new
+/// ones are turned away with an answer that says why.
+#[tokio::test]
+async fn in_batches() {
+    let site = Site::new();
+    let log = reasons(&site);
+    let mut clients = Vec::new();
+    for number in 0..30 {
+        clients.push(site.client_over(TRANSPORTS[number % TRANSPORTS.len()]).await);
+    }
+    // Thirty seconds for all of them, if nothing else happened.
+    let slow = Drain { clients_per_second: 1, within: Duration::from_secs(60), ..Drain::default() };
+    let io = site.io.clone();
+    let draining = tokio::spawn(async move { io.drain(slow, PATIENCE).await });
+    assert_eq!(log.wait(1).await[0], "server shutting down");
+    let open = format!("{}/socket.io/?EIO=4&transport=polling", site.url);
+    let refused = http_get(&open).await.unwrap();
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")));
+    assert!(refused.text().contains(r#""code":"STOPPING""#), "{}", refused.text());
+    let websocket = Client::connect(&site.url, Options::over(Transport::WebSocket)).await;
+    assert!(websocket.unwrap_err().to_string().contains("503"));
+    site.io.emit("still", ("here",)).unwrap();
+    let here = site.counts().sockets;
+    assert!(here > 0 && !site.io.is_closing(), "{here}");
+    within(site.io.close(PATIENCE)).await;
+    within(draining).await.unwrap();
+    let mut got = 0;
+    for client in &mut clients {
+        while let Ok(event) = client.next_event().await {
+            assert_eq!(event.name, "still");
+            got += 1;
+        }
+    }
+    assert!(got > 0 && got < 30, "{got}");
+    assert_eq!(site.counts().closed["server shutting down"], 30);
+    assert_eq!(site.counts().rejected["stopping"], 2);
     site.end().await;
 }
 

@@ -53,6 +53,9 @@ pub(crate) async fn answer(
     request: Request<Body>,
 ) -> Response {
     let (head, _) = request.into_parts();
+    if let Some(answer) = cors::preflight(context.io(), &head) {
+        return answer;
+    }
     let answer = match page_of(context, room.ok(), &head).await {
         Ok((room, page)) => json_response(StatusCode::OK, &Page::of(&room, &page)),
         Err(refusal) => refusal.into_response(),

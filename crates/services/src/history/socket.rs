@@ -10,6 +10,7 @@ use crate::access::Right;
 use crate::code::Code;
 use crate::context::Context;
 use crate::listen::refuse;
+use crate::names;
 use crate::refusal::Refusal;
 
 /// Lets the clients of a namespace read the history of rooms.
@@ -62,10 +63,12 @@ async fn page(
     page.map(|page| (room, page)).map_err(super::Missing::refusal)
 }
 
-/// Rooms the socket is in, by whoever put it there, and those it could join.
+/// Rooms in which the client has the right; and those that no rule is about, if the server put it there.
+/// That it is in a room is no right to what was sent before.
 async fn may_read(context: &Context, socket: &Socket, room: &str) -> Result<(), Refusal> {
     let allowed = context.allow(socket, Right::History, room, "roomId").await;
     let Err(refusal) = allowed else { return Ok(()) };
-    let is_in = socket.rooms().await.iter().any(|joined| joined.as_str() == room);
+    let ruled = names::check_joinable(room).is_ok();
+    let is_in = !ruled && socket.rooms().await.iter().any(|joined| joined.as_str() == room);
     if is_in { Ok(()) } else { Err(refusal) }
 }

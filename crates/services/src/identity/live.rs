@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::caller::User;
 use crate::code::Code;
+use crate::listen;
 use crate::refusal::Refusal;
 
 /// Everybody who is here by a token. One thread minds all their ends.
@@ -186,19 +187,14 @@ fn expired() -> Refusal {
 fn tell(who: &Who, user: &User) {
     let Who::Socket(socket) = who else { return };
     let end = user.expires_at.map(|end| humantime::format_rfc3339_millis(end).to_string());
-    if let Err(error) = socket.emit_volatile("auth:expiring", (json!({ "expiresAt": end }),)) {
-        tracing::debug!(%error, "a client could not be told that its token ends");
-    }
+    listen::tell(socket, "auth:expiring", &json!({ "expiresAt": end }));
 }
 
 fn end(who: &Who, why: &Refusal) {
     match who {
         Who::Socket(socket) => {
             let answer = why.answer(SystemTime::now());
-            // Volatile: it is about this connection, and for nobody who comes back.
-            if let Err(error) = socket.emit_volatile("error", (answer.error(),)) {
-                tracing::debug!(%error, "a client could not be told why it is closed");
-            }
+            listen::tell(socket, "error", answer.error());
             socket.disconnect(true);
         }
         Who::Stream(cancel) => cancel.cancel(),

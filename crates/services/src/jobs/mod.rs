@@ -61,11 +61,33 @@ impl Default for JobsSettings {
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisUrl(String);
 
+/// Why a text is no address of a Redis. It does not repeat the text, which may hold a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("is no address of a Redis ({0})")]
+pub struct RedisUrlError(String);
+
 impl RedisUrl {
-    /// Wraps an address.
+    /// The address, with its password if there is one, for the one place that connects.
     #[must_use]
-    pub fn new(url: &str) -> Self {
-        RedisUrl(url.to_owned())
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for RedisUrl {
+    type Err = RedisUrlError;
+
+    fn from_str(text: &str) -> Result<Self, RedisUrlError> {
+        let known = ["redis://", "rediss://", "unix://", "redis+unix://"];
+        if !known.iter().any(|scheme| text.starts_with(scheme)) {
+            return Err(RedisUrlError(
+                "it begins with none of redis://, rediss://, unix://".into(),
+            ));
+        }
+        match ::redis::IntoConnectionInfo::into_connection_info(text) {
+            Ok(_) => Ok(RedisUrl(text.to_owned())),
+            Err(error) => Err(RedisUrlError(error.category().to_owned())),
+        }
     }
 }
 

@@ -40,7 +40,11 @@ pub struct Present {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Told {
     Joined(Present),
-    Updated(Vec<Present>),
+    /// Users who have said something after a while, or who say nothing more: told for sure, so that what
+    /// everybody sees in the end is the latest.
+    Settled(Vec<Present>),
+    /// Users who go on moving: who cannot take it at once sees the next.
+    Moving(Vec<Present>),
     Left(String),
     /// In a crowd only this.
     Count(usize),
@@ -55,6 +59,20 @@ pub(super) struct Rules {
     pub(super) interval: Duration,
     /// In documents with more users than this only the count is told.
     pub(super) crowd: usize,
+    /// The largest state of a user, in bytes of JSON.
+    pub(super) max_state_bytes: usize,
+}
+
+/// Who has said nothing for so long moves no more.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// Why an update changes nothing. The client's fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotUpdated {
+    /// The user does not look at the document.
+    Absent,
+    /// The state would be larger than it may be.
+    TooLarge,
 }
 
 #[derive(Debug)]
@@ -63,6 +81,10 @@ struct User {
     devices: Vec<SocketId>,
     state: Map<String, Value>,
     changed: bool,
+    /// When it was last told where the user is.
+    told: Option<Instant>,
+    /// That was said in passing, and is told again.
+    in_passing: bool,
     leaves: Option<Instant>,
 }
 
@@ -73,12 +95,15 @@ struct Document {
     told: Option<Instant>,
     /// When they are told next, if something changed.
     due: Option<Instant>,
+    /// When those who move no more are told again.
+    settles: Option<Instant>,
     count_changed: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     Flush(Key),
+    Settle(Key),
     Leave(Key, String),
 }
 
@@ -110,6 +135,8 @@ impl Documents {
             devices: Vec::new(),
             state: Map::new(),
             changed: false,
+            told: None,
+            in_passing: false,
             leaves: None,
         });
         if !user.devices.contains(&device) {
@@ -157,27 +184,33 @@ impl Documents {
     }
 
     /// A user says something of itself: it is told with the next update of the document, the latest
-    /// word only. False if the user does not look at it.
+    /// word only. What is `null` is taken out. It counts what the state becomes: many small updates make a
+    /// large one too.
     pub(super) fn update(
         &mut self,
         key: &Key,
         who: &str,
         state: Map<String, Value>,
         now: Instant,
-    ) -> bool {
-        let Some(user) = self.documents.get_mut(key).and_then(|it| it.users.get_mut(who)) else {
-            return false;
-        };
+    ) -> Result<(), NotUpdated> {
+        let user = self.documents.get_mut(key).and_then(|it| it.users.get_mut(who));
+        let user = user.ok_or(NotUpdated::Absent)?;
+        let mut merged = user.state.clone();
         for (field, value) in state {
             if value.is_null() {
-                user.state.remove(&field);
+                merged.remove(&field);
             } else {
-                user.state.insert(field, value);
+                merged.insert(field, value);
             }
         }
+        let size = serde_json::to_string(&merged).map_or(usize::MAX, |text| text.len());
+        if size > self.rules.max_state_bytes {
+            return Err(NotUpdated::TooLarge);
+        }
+        user.state = merged;
         user.changed = true;
         self.schedule(key, now);
-        true
+        Ok(())
     }
 
     /// Who looks at a document; in a crowd nobody is named.
@@ -207,6 +240,10 @@ impl Documents {
                     let flushed = self.flush(&key, now);
                     told.extend(flushed.into_iter().map(|it| (key.clone(), it)));
                 }
+                Timer::Settle(key) => {
+                    let settled = self.settle(&key, now);
+                    told.extend(settled.map(|it| (key, it)));
+                }
             }
         }
         told
@@ -222,17 +259,47 @@ impl Documents {
         }
         let crowd = count > self.rules.crowd;
         let changed = document.users.iter_mut().filter(|(_, user)| user.changed);
-        let mut updated = Vec::new();
+        let (mut settled, mut moving) = (Vec::new(), Vec::new());
         for (id, user) in changed {
             user.changed = false;
+            if crowd {
+                continue;
+            }
+            user.in_passing = user.told.replace(now).is_some_and(|told| now < told + QUIET);
+            let to = if user.in_passing { &mut moving } else { &mut settled };
+            to.push(present(id, user));
+        }
+        if !moving.is_empty() && document.settles.is_none() {
+            document.settles = Some(now + QUIET);
+            self.timers.insert((now + QUIET, Timer::Settle(key.clone())));
+        }
+        told.extend((!settled.is_empty()).then_some(Told::Settled(settled)));
+        told.extend((!moving.is_empty()).then_some(Told::Moving(moving)));
+        told
+    }
+
+    /// Those who move no more; of the others again later.
+    fn settle(&mut self, key: &Key, now: Instant) -> Option<Told> {
+        let document = self.documents.get_mut(key)?;
+        document.settles = None;
+        let crowd = document.users.len() > self.rules.crowd;
+        let (mut settled, mut next) = (Vec::new(), None);
+        for (id, user) in document.users.iter_mut().filter(|(_, user)| user.in_passing) {
+            let at = user.told.unwrap_or(now) + QUIET;
+            if at > now && !crowd {
+                next = next.map_or(Some(at), |next: Instant| Some(next.min(at)));
+                continue;
+            }
+            user.in_passing = false;
             if !crowd {
-                updated.push(present(id, user));
+                settled.push(present(id, user));
             }
         }
-        if !updated.is_empty() {
-            told.push(Told::Updated(updated));
+        if let Some(at) = next {
+            document.settles = Some(at);
+            self.timers.insert((at, Timer::Settle(key.clone())));
         }
-        told
+        (!settled.is_empty()).then_some(Told::Settled(settled))
     }
 
     /// The first update is told at once, the next ones an interval apart.
@@ -251,6 +318,9 @@ impl Documents {
         if document.users.is_empty() {
             if let Some(at) = document.due {
                 self.timers.remove(&(at, Timer::Flush(key.clone())));
+            }
+            if let Some(at) = document.settles {
+                self.timers.remove(&(at, Timer::Settle(key.clone())));
             }
             self.documents.remove(key);
             return None;
@@ -282,8 +352,12 @@ mod tests {
 
     use super::*;
 
-    const RULES: Rules =
-        Rules { grace: Duration::from_secs(10), interval: Duration::from_millis(50), crowd: 3 };
+    const RULES: Rules = Rules {
+        grace: Duration::from_secs(10),
+        interval: Duration::from_millis(50),
+        crowd: 3,
+        max_state_bytes: 1_000,
+    };
 
     fn key() -> Key {
         Key { namespace: "/".to_owned(), document: "d".to_owned() }
@@ -308,11 +382,12 @@ mod tests {
             documents.enter(&key(), &author("a"), device(1), now),
             Some(Told::Joined(_))
         ));
-        assert!(!documents.update(&key(), "b", cursor(1), now));
+        assert_eq!(documents.update(&key(), "b", cursor(1), now), Err(NotUpdated::Absent));
         let mut told = Vec::new();
         for step in 0..100 {
             let now = now + Duration::from_millis(step);
-            assert!(documents.update(&key(), "a", cursor(u32::try_from(step).unwrap()), now));
+            let cursor = cursor(u32::try_from(step).unwrap());
+            assert_eq!(documents.update(&key(), "a", cursor, now), Ok(()));
             told.extend(documents.expire(now));
         }
         told.extend(documents.expire(now + Duration::from_secs(1)));
@@ -320,11 +395,55 @@ mod tests {
         let cursors: Vec<_> = told
             .iter()
             .map(|(_, told)| match told {
-                Told::Updated(users) => users[0].state["cursor"].as_u64().unwrap(),
+                Told::Moving(users) => (users[0].state["cursor"].as_u64().unwrap(), "moving"),
+                Told::Settled(users) => (users[0].state["cursor"].as_u64().unwrap(), "settled"),
                 other => panic!("{other:?}"),
             })
             .collect();
-        assert_eq!(cursors, [0, 50, 99]);
+        assert_eq!(cursors, [(0, "settled"), (50, "moving"), (99, "settled")]);
+    }
+
+    #[test]
+    fn the_last_place_is_told_for_sure_once() {
+        let (mut documents, begin) = (Documents::new(RULES), Instant::now());
+        documents.enter(&key(), &author("a"), device(1), begin);
+        let mut told = Vec::new();
+        for step in 0..200_u32 {
+            let now = begin + Duration::from_millis(10) * step;
+            if step < 100 {
+                assert_eq!(documents.update(&key(), "a", cursor(step), now), Ok(()));
+            }
+            told.extend(documents.expire(now).into_iter().map(|(_, told)| told));
+        }
+        let settled = |told: &Told| match told {
+            Told::Settled(users) => Some(users[0].state["cursor"].as_u64().unwrap()),
+            _ => None,
+        };
+        let sure: Vec<u64> = told.iter().filter_map(settled).collect();
+        assert_eq!(sure, [0, 99], "{told:?}");
+        assert!((20..25).contains(&told.len()), "{}", told.len());
+        assert!(documents.deadline().is_none());
+        documents.leave(&key(), "a", device(1), begin);
+        assert!(documents.timers.is_empty());
+    }
+
+    #[test]
+    fn many_small_updates_make_no_large_state() {
+        let (mut documents, now) = (Documents::new(RULES), Instant::now());
+        documents.enter(&key(), &author("a"), device(1), now);
+        let field = |name: &str, value: Value| Map::from_iter([(name.to_owned(), value)]);
+        let taken = (0..100)
+            .take_while(|number| {
+                let update = field(&format!("f{number}"), json!("x".repeat(50)));
+                documents.update(&key(), "a", update, now).is_ok()
+            })
+            .count();
+        assert!((8..20).contains(&taken), "{taken}");
+        let size = serde_json::to_string(&documents.state(&key()).0[0].state).unwrap().len();
+        assert!(size <= RULES.max_state_bytes, "{size}");
+        assert_eq!(documents.update(&key(), "a", field("f0", Value::Null), now), Ok(()));
+        let again = field("g", json!("x".repeat(50)));
+        assert_eq!(documents.update(&key(), "a", again, now), Ok(()));
     }
 
     #[test]
@@ -355,7 +474,7 @@ mod tests {
         assert_eq!(documents.enter(&key(), &author("3"), device(3), now), None);
         assert_eq!(documents.expire(now), [(key(), Told::Count(4))]);
         assert_eq!(documents.state(&key()), (Vec::new(), 4));
-        documents.update(&key(), "0", cursor(1), now);
+        assert_eq!(documents.update(&key(), "0", cursor(1), now), Ok(()));
         assert!(documents.expire(now + RULES.interval).is_empty());
     }
 
@@ -374,7 +493,7 @@ mod tests {
                     0 => documents.enter(&key(), &author(&id), own, now),
                     1 => documents.leave(&key(), &id, own, now),
                     2 => { documents.lose(&key(), &id, own, now); None }
-                    3 => { documents.update(&key(), &id, cursor(1), now); None }
+                    3 => { documents.update(&key(), &id, cursor(1), now).ok(); None }
                     _ => { now += Duration::from_secs(4); None }
                 };
                 let expired = documents.expire(now).into_iter().map(|(_, told)| told);
@@ -382,7 +501,7 @@ mod tests {
                     match told {
                         Told::Joined(user) => prop_assert!(heard.insert(user.id)),
                         Told::Left(id) => prop_assert!(heard.remove(&id)),
-                        Told::Updated(users) => {
+                        Told::Moving(users) | Told::Settled(users) => {
                             prop_assert!(users.iter().all(|user| heard.contains(&user.id)));
                         }
                         Told::Count(_) => prop_assert!(false, "no crowd here"),

@@ -7,12 +7,12 @@ use fanfare::{Disconnect, Namespace, Socket};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::document::Key;
-use super::{Presence, Status, room_of, status_room};
+use super::document::{Key, NotUpdated};
+use super::{Presence, Status, UPDATE, room_of, status_room};
 use crate::access::Right;
 use crate::caller::Caller;
 use crate::code::Code;
-use crate::listen::listen;
+use crate::listen::{listen, tell};
 use crate::refusal::Refusal;
 
 /// How many users' statuses may be asked for at once.
@@ -57,7 +57,7 @@ pub(crate) fn serve(presence: &Presence, namespace: &Namespace) {
     });
     on(presence, namespace, "subscribe:presence", Presence::on_subscribe);
     on(presence, namespace, "unsubscribe:presence", Presence::on_unsubscribe);
-    on(presence, namespace, "presence:update", Presence::on_update);
+    on(presence, namespace, UPDATE, Presence::on_update);
     on(presence, namespace, "user:status", Presence::on_status);
     on(presence, namespace, "subscribe:status", Presence::on_subscribe_status);
 }
@@ -96,7 +96,7 @@ impl Presence {
         for room in socket.rooms().await {
             if let Some(document) = room.as_str().strip_prefix("presence.") {
                 self.look_at(socket, document);
-                let _ = socket.emit_volatile("presence:state", (self.told(socket, document),));
+                tell(socket, "presence:state", &self.told(socket, document));
             }
         }
     }
@@ -152,7 +152,7 @@ impl Presence {
         joined.map_err(|error| crate::rooms::not_joined(&socket, &error))?;
         self.look_at(&socket, &named.document_id);
         let state = self.told(&socket, &named.document_id);
-        let _ = socket.emit_volatile("presence:state", (&state,));
+        tell(&socket, "presence:state", &state);
         Ok(state)
     }
 
@@ -171,18 +171,22 @@ impl Presence {
     }
 
     async fn on_update(self, socket: Socket, moved: Moved) -> Result<Value, Refusal> {
-        let size = serde_json::to_string(&moved.state).map_or(usize::MAX, |text| text.len());
-        if size > self.settings().max_state_bytes {
-            let expected = format!("at most {} bytes of JSON", self.settings().max_state_bytes);
-            return Err(Refusal::field(Code::InvalidMessage, "state", &expected));
-        }
         let (key, who) =
             (Self::key(&socket, &moved.document_id), Caller::of(&socket).author(&socket));
-        if !self.documents().update(&key, &who.id, moved.state, Instant::now()) {
-            let message = "Only who looks at the document may say where it is; subscribe first.";
-            return Err(Refusal::new(Code::PermissionDenied, message)
-                .with(json!({ "field": "documentId" })));
-        }
+        let updated = self.documents().update(&key, &who.id, moved.state, Instant::now());
+        updated.map_err(|why| match why {
+            NotUpdated::Absent => {
+                let message =
+                    "Only who looks at the document may say where it is; subscribe first.";
+                Refusal::new(Code::PermissionDenied, message).with(json!({ "field": "documentId" }))
+            }
+            NotUpdated::TooLarge => {
+                let max = self.settings().max_state_bytes;
+                let expected =
+                    format!("a state of at most {max} bytes of JSON, all fields together");
+                Refusal::field(Code::InvalidMessage, "state", &expected)
+            }
+        })?;
         self.updates.fetch_add(1, Ordering::Relaxed);
         self.changed.notify_one();
         Ok(json!({}))

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use fanfare::{Namespace, SocketId};
+use fanfare::{Broadcast, Namespace, SocketId};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -25,6 +25,9 @@ pub use self::document::Present;
 pub(crate) use self::events::serve;
 pub(crate) use self::routes::routes;
 pub use self::status::Status;
+
+/// What a client says of itself in a document, and what the others are told of it.
+pub(crate) const UPDATE: &str = "presence:update";
 
 /// The settings of presence.
 #[derive(Debug, Clone)]
@@ -69,6 +72,7 @@ impl Presence {
             grace: settings.grace,
             interval: Duration::from_secs(1) / settings.updates_per_second.max(1),
             crowd: settings.crowd,
+            max_state_bytes: settings.max_state_bytes,
         };
         let presence = Presence {
             context: context.clone(),
@@ -129,10 +133,17 @@ impl Presence {
                 let argument = json!({ "documentId": document, "count": count });
                 emit(namespace, key, "presence:count", &argument, except);
             }
-            Told::Updated(users) => {
+            Told::Settled(users) => {
                 for user in users {
                     let argument = json!({ "documentId": document, "user": user });
-                    emit(namespace, key, "presence:update", &argument, except);
+                    emit(namespace, key, UPDATE, &argument, except);
+                }
+            }
+            Told::Moving(users) => {
+                let Ok(room) = room_of(document, Code::InvalidMessage) else { return };
+                for user in users {
+                    let argument = json!({ "documentId": document, "user": user });
+                    send(namespace.to(room.as_str()).volatile(), UPDATE, &argument);
                 }
             }
         }
@@ -178,10 +189,10 @@ fn emit(namespace: &Namespace, key: &Key, event: &str, argument: &Value, except:
     if let Some(device) = except {
         told = told.except(device);
     }
-    // Where a cursor was is of no use to who cannot take it at once.
-    if event == "presence:update" {
-        told = told.volatile();
-    }
+    send(told, event, argument);
+}
+
+fn send(told: Broadcast, event: &str, argument: &Value) {
     if let Err(error) = told.emit(event, (argument,)) {
         tracing::debug!(%error, event, "presence could not be told");
     }

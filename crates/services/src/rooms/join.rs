@@ -34,7 +34,8 @@ async fn joined(rooms: &Rooms, socket: &Socket, args: &Args, ack: &Ack) -> Resul
     let asked = replay(&fields)?;
     let context = &rooms.context;
     context.allow(socket, Right::Join, &room, "roomId").await?;
-    if asked.is_some() {
+    // Who declines what would be given does not read.
+    if asked.is_some_and(|asked| asked != Replay::Last(0)) {
         context.allow(socket, Right::History, &room, "roomId").await?;
     }
     rooms.check_exists(socket.namespace().name(), &room).await?;

@@ -252,9 +252,9 @@ impl Rooms {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The key of a room that stands for people who are in it together.
+    /// The key of a room that stands for people who are in it together, and not for what they look at.
     fn key(namespace: &str, room: &str) -> Option<RoomKey> {
-        let shared = names::check_joinable(room).is_ok();
+        let shared = names::check_joinable(room).is_ok() && !names::is_subscription(room);
         shared.then(|| RoomKey { namespace: namespace.to_owned(), room: room.to_owned() })
     }
 

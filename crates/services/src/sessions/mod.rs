@@ -22,7 +22,7 @@ use crate::access::Right;
 use crate::caller::Caller;
 use crate::code::Code;
 use crate::context::Context;
-use crate::listen::listen;
+use crate::listen::{listen, tell};
 use crate::names;
 use crate::outbox::Told;
 use crate::refusal::Refusal;
@@ -247,8 +247,7 @@ impl Sessions {
     fn establish(&self, socket: &Socket) {
         if let Some(refused) = socket.extension::<NotLetIn>() {
             let answer = refused.0.answer(std::time::SystemTime::now());
-            // About this connection alone.
-            let _ = socket.emit_volatile("connection:error", (answer.error(),));
+            tell(socket, "connection:error", answer.error());
             socket.disconnect(true);
             return;
         }
@@ -262,9 +261,7 @@ impl Sessions {
             "sessionId": taking.session,
             "serverTime": time::now(),
         });
-        if let Err(error) = socket.emit_volatile(event, (told,)) {
-            tracing::debug!(%error, "a client could not be told that it is in its session");
-        }
+        tell(socket, event, &told);
     }
 
     fn saw(&self, socket: &Socket, taking: &Taking) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -17,6 +18,15 @@ use crate::recorder::Recorder;
 /// Orders that wait for a client; more make the run wait.
 const MAX_ORDERS: usize = 64;
 
+/// The room of the many: they hear what is for everybody.
+pub(crate) const QUIET_ROOM: &str = "grey";
+
+/// After which time the next of the many comes.
+const ARRIVAL: Duration = Duration::from_millis(2);
+
+/// How long each of them waits for an answer: with thousands on two processors it takes its time.
+const QUIET_PATIENCE: Duration = Duration::from_secs(15);
+
 /// How many clients of each kind.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Crowd {
@@ -26,6 +36,8 @@ pub(crate) struct Crowd {
     pub(crate) streams: usize,
     /// Ours: the test client.
     pub(crate) fast: usize,
+    /// Ours too: many, in a room of their own, to which no publisher publishes.
+    pub(crate) quiet: usize,
 }
 
 /// A client joins or leaves a room.
@@ -82,6 +94,20 @@ impl Clients {
             clients.fast.insert(name.clone(), sender);
             clients.movable.push(name);
         }
+        for number in 0..crowd.quiet {
+            let (_, wants) = mpsc::channel(1); // it stays where it is
+            let client = FastClient::new(&quiet(number), url, number, recorder.clone());
+            // They come one after the other, and come back as unevenly as the real ones.
+            let pause = Duration::from_millis(random.within(1_000..5_000));
+            let turn = ARRIVAL * u32::try_from(number).unwrap_or(u32::MAX);
+            clients.tasks.spawn(async move {
+                tokio::time::sleep(turn).await;
+                client
+                    .with_patience(pause, QUIET_PATIENCE)
+                    .live(vec![QUIET_ROOM.to_owned()], wants)
+                    .await;
+            });
+        }
         Ok(clients)
     }
 
@@ -100,6 +126,11 @@ impl Clients {
         while self.tasks.join_next().await.is_some() {}
         self.node.stop().await;
     }
+}
+
+/// The name of one of the many.
+fn quiet(number: usize) -> String {
+    format!("quiet{number}")
 }
 
 /// The home room, which is never left, and another one.

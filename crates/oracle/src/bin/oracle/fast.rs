@@ -24,6 +24,8 @@ pub(crate) struct FastClient {
     name: String,
     url: String,
     transport: Transport,
+    pause: Duration,
+    patience: Duration,
     recorder: Recorder,
     calls: u64,
     resume: Option<Resume>,
@@ -50,11 +52,18 @@ impl FastClient {
             name: name.to_owned(),
             url: url.to_owned(),
             transport,
+            pause: PAUSE,
+            patience: PATIENCE,
             recorder,
             calls: 0,
             resume: None,
             rooms: BTreeMap::new(),
         }
+    }
+
+    /// The same, but it waits longer between two tries, and for an answer.
+    pub(crate) fn with_patience(self, pause: Duration, patience: Duration) -> Self {
+        Self { pause, patience, ..self }
     }
 
     /// Lives until the task is ended.
@@ -65,7 +74,7 @@ impl FastClient {
         loop {
             let options = Options {
                 resume: self.resume.clone(),
-                deadline: PATIENCE,
+                deadline: self.patience,
                 ..Options::over(self.transport)
             };
             match Client::connect(&self.url, options).await {
@@ -73,7 +82,7 @@ impl FastClient {
                 Err(Error::Protocol(detail)) => self.write(What::Breach { detail }),
                 Err(_) => {}
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(self.pause).await;
         }
     }
 

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::clients::{Clients, Crowd, Want, may_leave};
+use crate::clients::{Clients, Crowd, QUIET_ROOM, Want, may_leave};
 use crate::damage;
 use crate::fast::FastClient;
 use crate::proxy::Proxy;
@@ -293,22 +293,30 @@ impl Field {
         self.recorder.lines()
     }
 
-    /// Publishes events for everybody until everybody has got one: what came before has arrived.
+    /// Publishes events for everybody until everybody has got one, and waits for the last of them: what
+    /// came before has arrived.
     async fn fences(&self) {
         let patience = tokio::time::Instant::now() + PATIENCE;
-        let everybody_has_one =
-            self.recorder.all("at the fence", PATIENCE, |_, it| it.is_settled() && it.has_fence);
-        tokio::pin!(everybody_has_one);
+        let everybody_has = |least: u64| {
+            let has = move |_: &str, it: &Seen| it.is_settled() && it.last_fence >= Some(least);
+            self.recorder.all("at the fence", PATIENCE, has)
+        };
+        let mut everybody_has_one = std::pin::pin!(everybody_has(0));
+        let mut last = 0;
         for number in 0_u64.. {
-            let rooms = ROOMS.map(str::to_owned).to_vec();
+            let mut rooms = ROOMS.map(str::to_owned).to_vec();
+            rooms.push(QUIET_ROOM.to_owned());
             let id = format!("{FENCE}{number}");
             let fence = Event { id, rooms, except: Vec::new(), key: None, padding: 0 };
             self.desk.publish("fences", fence).await;
+            last = number;
             let wait = tokio::time::timeout(FENCES, &mut everybody_has_one).await;
             if wait.is_ok() || tokio::time::Instant::now() > patience {
                 break;
             }
         }
+        // Whoever lacks it is for the judge.
+        let _ = everybody_has(last).await;
     }
 
     async fn read_log(&self) -> Result<()> {

@@ -66,6 +66,9 @@ struct Options {
     /// How many `socket.io-client`s, `EventSource`s and clients of ours.
     #[arg(long, value_delimiter = ',', default_values_t = [18, 4, 10])]
     clients: Vec<usize>,
+    /// How many clients more there are when the server is asked to stop.
+    #[arg(long, default_value_t = 300)]
+    crowd: usize,
     /// Do not mount a small disk to fill, but limit the size of files.
     #[arg(long)]
     no_mount: bool,
@@ -95,7 +98,7 @@ impl Options {
         let streams = if peer.has_log() { count(1) } else { 0 };
         Plan {
             peer,
-            crowd: Crowd { sockets: count(0), streams, fast: count(2) },
+            crowd: Crowd { sockets: count(0), streams, fast: count(2), quiet: 0 },
             node_folder: self.scripts.clone(),
             output: self.output_of(scenario),
             flags: Vec::new(),
@@ -164,6 +167,7 @@ async fn perform(options: &Options, scenario: Scenario) -> Result<Outcome> {
     let effort = Effort {
         duration: Duration::from_secs(options.duration),
         kills: options.kills,
+        crowd: options.crowd,
         mounts: !options.no_mount,
     };
     let random = Random::new(options.seed);

@@ -32,7 +32,10 @@ struct Record {
 pub(crate) struct Seen {
     pub(crate) is_connected: bool,
     pub(crate) disconnects: u64,
-    pub(crate) has_fence: bool,
+    /// When it last lost its connection.
+    pub(crate) left_at: Option<u64>,
+    /// The number of the last fence it has got.
+    pub(crate) last_fence: Option<u64>,
     /// Questions that were not answered on this connection, the last one of each room.
     asked: BTreeMap<String, u64>,
 }
@@ -140,12 +143,16 @@ impl Record {
             What::Disconnect { .. } => {
                 seen.is_connected = false;
                 seen.disconnects += 1;
+                seen.left_at = Some(line.at);
             }
             What::Join { call, room } | What::Leave { call, room } => {
                 seen.asked.insert(room.clone(), *call);
             }
             What::Done { call } => seen.asked.retain(|_, asked| asked != call),
-            What::Receive { id, .. } => seen.has_fence |= id.starts_with(FENCE),
+            What::Receive { id, .. } => {
+                let number = id.strip_prefix(FENCE).and_then(|number| number.parse().ok());
+                seen.last_fence = seen.last_fence.max(number);
+            }
             _ => {}
         }
     }

@@ -1,14 +1,16 @@
 //! The scenarios: what is done to the server, to the network and to the disk.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use fanfare_oracle::Line;
+use fanfare_oracle::{Line, now};
 
 use crate::disk::Disk;
 use crate::field::{Field, Plan};
 use crate::publishers::ROOMS;
 use crate::random::Random;
+use crate::recorder::Seen;
 use crate::server::Peer;
 
 /// What is broken.
@@ -41,9 +43,17 @@ pub(crate) struct Effort {
     pub(crate) duration: Duration,
     /// How often the server is killed.
     pub(crate) kills: u32,
+    /// How many clients more there are when the server is asked to stop.
+    pub(crate) crowd: usize,
     /// Whether a disk may be mounted.
     pub(crate) mounts: bool,
 }
+
+/// More than leave in one batch.
+const MAX_BATCH: usize = 100;
+
+/// Clients that have left within this time have left at once.
+const AT_ONCE: Duration = Duration::from_millis(100);
 
 /// The client that stops reading.
 pub(crate) const SLOW: &str = "slow0";
@@ -109,6 +119,10 @@ impl Scenario {
         if self == Self::Slow {
             plan.padding = LARGE_BYTES;
             plan.flags.extend(["--outbox-bytes", "256KiB"].map(str::to_owned));
+        }
+        if self == Self::Drain {
+            plan.crowd.quiet = effort.crowd;
+            plan.flags.extend(["--drain-notice", "300ms"].map(str::to_owned));
         }
         // Mounting takes root. Without, the server's files are limited in size instead.
         let needs_disk = matches!(self, Self::DiskFull | Self::FullKill);
@@ -183,10 +197,22 @@ async fn drain(field: &mut Field, duration: Duration) -> Result<()> {
     for _ in 0..(millis(duration) / 3_000).max(2) {
         field.everybody_in().await?;
         field.pass_within(200..1_500).await;
-        field.stop_server().await?;
+        let (clients, before) = (field.recorder.clients().len(), now());
+        let took = field.stop_server().await?;
         field.start_server().await?;
+        let spread = spread(&field.recorder.clients(), before);
+        println!("    {clients} clients left within {spread:?}; it ended after {took:?}");
+        let is_crowd = clients > MAX_BATCH * 2;
+        ensure!(!field.is_ours() || !is_crowd || spread > AT_ONCE, "all left within {spread:?}");
     }
     Ok(())
+}
+
+/// How long after the first the last client lost its connection, of those who did since then.
+fn spread(clients: &BTreeMap<String, Seen>, since: u64) -> Duration {
+    let left = || clients.values().filter_map(|it| it.left_at).filter(|left| *left >= since);
+    let spread = left().max().zip(left().min()).map_or(0, |(last, first)| last - first);
+    Duration::from_nanos(spread)
 }
 
 /// Nobody but the slow client may notice anything.

@@ -79,6 +79,9 @@ impl Setup {
                 command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&self.data);
                 command.args(["--ping-interval", &format!("{interval}ms")]);
                 command.args(["--ping-timeout", &format!("{timeout}ms")]);
+                // What is judged is what publishers sent, and nothing else.
+                command.args(["--rooms-announced=", "--limits-events-per-second=0"]);
+                command.args(["--limits-user-events-per-second=0", "--metrics-enabled=false"]);
                 command.args(&self.flags).env("FANFARE_API_KEY", API_KEY);
                 command
             }
