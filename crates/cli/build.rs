@@ -1,7 +1,7 @@
 //! Embeds what is made with npm, if it is there: the client bundle (`socket.io.js` and its relatives
 //! from the npm package) and the pages (`web/`). They are looked for in the directories that
-//! `FANFARE_CLIENT_BUNDLE` and `FANFARE_PAGES` name, else in `client-bundle` and `pages` of the target
-//! directory, where `cargo xtask bundle` and `cargo xtask pages` put them. Without them the server is
+//! `FANFARE_CLIENT_BUNDLE` and `FANFARE_WEB` name, else in `client-bundle` and `web` of the target
+//! directory, where `cargo xtask bundle` and `cargo xtask web` put them. Without them the server is
 //! built all the same and says so at the start.
 
 use std::env;
@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let names = format!("const NAMES: [&str; {}] = {FILES:?};\n", FILES.len());
     fs::write(out.join("client_bundle.rs"), names + &source)?;
     let mut files = Vec::new();
-    if let Some(directory) = found("FANFARE_PAGES", "pages", INDEX, &out)? {
+    if let Some(directory) = found("FANFARE_WEB", "web", INDEX, &out)? {
         collect(&directory.canonicalize()?, "", 0, &mut files)?;
     }
     files.sort();
@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         writeln!(source, "    ({name:?}, include_bytes!({:?})),", path.display().to_string())?;
     }
     source.push_str("];\n");
-    fs::write(out.join("pages.rs"), source)?;
+    fs::write(out.join("web.rs"), source)?;
     Ok(())
 }
 

@@ -20,7 +20,7 @@ const { values: options } = parseArgs({
   },
 });
 
-process.env.PAGES_BINARY = resolve(options.binary);
+process.env.WEB_BINARY = resolve(options.binary);
 const waiting = readdirSync(here).filter((name) => name.endsWith(".test.mjs") && name.includes(options.only)).sort();
 if (waiting.length === 0) throw new Error(`--only ${options.only}: no file's name contains it`);
 const testNamePatterns = options.grep ? [new RegExp(options.grep)] : undefined;

@@ -12,8 +12,8 @@ use services::{Code, Refusal, Services};
 
 use crate::bundle::{self, ClientBundle};
 use crate::health::{self, Readiness};
-use crate::pages;
 use crate::settings::Settings;
+use crate::web;
 
 /// The path of the health check.
 pub(crate) const HEALTH_PATH: &str = "/health";
@@ -46,7 +46,7 @@ pub(crate) fn router(
     if settings.serve_client {
         router = with_bundle(router, &settings.path);
     }
-    services.guard(router.merge(pages::router(settings)).fallback(not_found))
+    services.guard(router.merge(web::router(settings)).fallback(not_found))
 }
 
 /// The HTTP API, and its description.

@@ -52,7 +52,7 @@ impl Started<'_> {
                 let _ = writeln!(text, "  {name:<10} {near}{path}");
             }),
             None => {
-                let missing = "not built in: `cargo xtask pages`, then build again";
+                let missing = "not built in: `cargo xtask web`, then build again";
                 let _ = writeln!(text, "  pages      {missing}");
             }
         }

@@ -14,13 +14,13 @@ mod library;
 mod log_command;
 mod logs;
 mod metrics;
-mod pages;
 mod probe;
 mod serve;
 mod settings;
 mod stop;
 mod token_command;
 mod watch;
+mod web;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

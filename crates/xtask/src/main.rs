@@ -12,11 +12,11 @@ mod conformance;
 mod fuzz;
 mod node;
 mod oracle;
-mod pages;
 mod process;
 mod report;
 mod serve;
 mod suite;
+mod web;
 
 use std::process::ExitCode;
 
@@ -44,14 +44,14 @@ enum Task {
     /// Fetches the browser's client from npm, for the next build of the server to embed.
     Bundle,
     /// Builds the pages of `web/`, for the next build of the server to embed.
-    Pages(PagesOptions),
+    Web(WebOptions),
     /// Feeds the parsers what no peer should send.
     Fuzz(fuzz::Options),
 }
 
 /// What is done with the pages.
 #[derive(Debug, clap::Args)]
-struct PagesOptions {
+struct WebOptions {
     /// Build the server too, and test them in Chromium.
     #[arg(long)]
     test: bool,
@@ -68,8 +68,8 @@ impl Task {
             Self::Oracle(options) => oracle::run(options),
             Self::Bench(options) => bench::run(options),
             Self::Bundle => bundle::run(),
-            Self::Pages(PagesOptions { test: true }) => pages::test(),
-            Self::Pages(_) => pages::run(),
+            Self::Web(WebOptions { test: true }) => web::test(),
+            Self::Web(_) => web::run(),
             Self::Fuzz(options) => fuzz::run(options),
         }
     }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{bundle, cargo, node, pages, process};
+use crate::{bundle, cargo, node, process, web};
 
 /// The address when no other is asked for.
 const LISTEN: &str = "127.0.0.1:3000";
@@ -31,9 +31,9 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     if node::is_available() {
         bundle::run()?;
-        pages::run()?;
+        web::run()?;
     } else {
-        let kept = if bundle::is_present()? && pages::is_present()? {
+        let kept = if bundle::is_present()? && web::is_present()? {
             "stay as they were made before"
         } else {
             "are left out: the pages, and /socket.io/socket.io.js"

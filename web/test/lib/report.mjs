@@ -34,7 +34,7 @@ export class Report {
   summary() {
     for (const failure of this.#failures) console.log(`\n${failure}`);
     const seconds = ((performance.now() - this.#started) / 1_000).toFixed(1);
-    console.log(`\npages: ${this.#passed} passed, ${this.#failures.length} failed in ${seconds} s`);
+    console.log(`\nweb: ${this.#passed} passed, ${this.#failures.length} failed in ${seconds} s`);
     return this.#passed > 0 && this.#failures.length === 0;
   }
 }

@@ -23,8 +23,8 @@ export class Server {
   }
 
   async #run(listen) {
-    const program = process.env.PAGES_BINARY;
-    if (!program) throw new Error("PAGES_BINARY names no program; `cargo xtask pages --test` does");
+    const program = process.env.WEB_BINARY;
+    if (!program) throw new Error("WEB_BINARY names no program; `cargo xtask web --test` does");
     const words = ["serve", "--listen", listen, "--data", this.data, "--shards", "2"];
     const ours = {
       FANFARE_LIVEPOLL_ENABLED: "true",

@@ -18,7 +18,7 @@ use services::{Code, Refusal};
 use crate::embedded::File;
 use crate::settings::{ConsoleFor, Settings};
 
-include!(concat!(env!("OUT_DIR"), "/pages.rs"));
+include!(concat!(env!("OUT_DIR"), "/web.rs"));
 
 /// The document.
 const INDEX: &str = "/index.html";
@@ -185,7 +185,7 @@ async fn protect(mut response: Response) -> Response {
 fn not_embedded() -> Response {
     let page = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>No pages</title>\
                 <h1>This server was built without its pages</h1><p>They are made with Node.js: run \
-                <code>cargo xtask pages</code>, then build the server again; <code>cargo xtask \
+                <code>cargo xtask web</code>, then build the server again; <code>cargo xtask \
                 serve</code> does both. Everything else of the server works.</p></html>";
     let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
     (StatusCode::NOT_FOUND, kind, page).into_response()

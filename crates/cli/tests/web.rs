@@ -50,7 +50,7 @@ async fn known_paths_have_pages_and_no_others() {
         assert_protected(path, &response);
         assert!(!response.text().contains("script>alert"), "{path}");
         if !embedded {
-            assert!(response.text().contains("cargo xtask pages"), "{}", response.text());
+            assert!(response.text().contains("cargo xtask web"), "{}", response.text());
         }
     }
     for path in ["/index.html", "/host/a/b", "/join/a/b", "/assets", "/assets/x.js", "/favicon.ico"]
@@ -163,7 +163,7 @@ async fn the_start_prints_the_links() {
             assert!(banner.contains(&format!("{}{path}\n", server.url())), "{path} in {banner}");
         }
     } else {
-        assert!(banner.contains("cargo xtask pages"), "{banner}");
+        assert!(banner.contains("cargo xtask web"), "{banner}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! `cargo xtask pages`: the pages of `web/`, built by npm into the folder the server's build embeds.
+//! `cargo xtask web`: the pages of `web/`, built by npm into the folder the server's build embeds.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -13,10 +13,10 @@ use crate::report::Counts;
 use crate::{cargo, node, process};
 
 /// Where the build of the server looks, inside the target directory.
-const FOLDER: &str = "pages";
+const FOLDER: &str = "web";
 
 /// Says which sources the pages were built from. Beside the folder: what is in it is embedded.
-const STAMP: &str = "pages.stamp";
+const STAMP: &str = "web.stamp";
 
 /// The file without which there are no pages.
 const MAIN: &str = "index.html";
@@ -69,7 +69,7 @@ pub(crate) fn count() -> Result<Counts> {
     suite.arg("test/run.mjs").arg("--binary").arg(binary).current_dir(&web);
     let mut counts = Counts::default();
     let succeeded = process::watch(&mut suite, |line| {
-        if line.starts_with("pages: ") {
+        if line.starts_with("web: ") {
             counts.add_line(line);
         }
     })?;
