@@ -22,7 +22,7 @@ export function Overview({ operator, refused }: Props) {
     const at = Date.now();
     const known = before.current;
     before.current = { stats, at };
-    if (known) setSamples((all) => [...all, sampleOf(stats, known.stats, at, known.at)].slice(-KEPT));
+    setSamples((all) => [...all, sampleOf(stats, known?.stats, at, known?.at ?? at)].slice(-KEPT));
     return stats;
   }, [operator]);
   const { answer: stats, problem } = usePolled(look, EVERY_MS, refused);

@@ -43,20 +43,20 @@ export function PollList({ live, state, shown, select, open }: ListProps) {
       <ol className="poll-list" ref={list}>
         {polls.map((poll, place) => (
           <li key={poll.id} className={`poll-item poll-${poll.state} ${poll.id === shown ? "is-shown" : ""}`}>
+            <div className="poll-place">
+              <Step poll={poll} by={-1} disabled={place === 0} move={moving.run} />
+              <span>{place + 1}</span>
+              <Step poll={poll} by={1} disabled={place === polls.length - 1} move={moving.run} />
+            </div>
             <button type="button" className="poll-name" aria-current={poll.id === shown || undefined}
               onClick={() => select(poll.id)}>
-              <span className="poll-place">{place + 1}</span>
-              <span>
-                <span className="poll-question">{poll.question}</span>
-                <span className="hint">
-                  <span className="poll-chip">{STATES[poll.state]}</span> {KINDS[poll.kind]}
-                  {poll.state !== "draft" && <> · {plural(state.results[poll.id]?.votes ?? 0, "vote")}</>}
-                </span>
+              <span className="poll-question">{poll.question}</span>
+              <span className="hint">
+                <span className="poll-chip">{STATES[poll.state]}</span> {KINDS[poll.kind]}
+                {poll.state !== "draft" && <> · {plural(state.results[poll.id]?.votes ?? 0, "vote")}</>}
               </span>
             </button>
             <div className="poll-tools">
-              <Step poll={poll} by={-1} disabled={place === 0} move={moving.run} />
-              <Step poll={poll} by={1} disabled={place === polls.length - 1} move={moving.run} />
               <OpenClose live={live} state={state} poll={poll} open={open} />
             </div>
           </li>
@@ -75,12 +75,12 @@ function Step({ poll, by, disabled, move }: {
 }) {
   const way = by < 0 ? "up" : "down";
   return (
-    <Button look="quiet" className="icon" aria-disabled={disabled} aria-label={`Move “${poll.question}” ${way}`}
+    <button type="button" className="step-button" aria-disabled={disabled} aria-label={`Move “${poll.question}” ${way}`}
       onClick={() => !disabled && void move(poll.id, by)}>
       <svg viewBox="0 0 24 24" className="glyph" aria-hidden="true">
         <path d={by < 0 ? "M6 14l6-6 6 6" : "M6 10l6 6 6-6"} />
       </svg>
-    </Button>
+    </button>
   );
 }
 
