@@ -104,6 +104,7 @@ fn once(
     for (name, value) in [
         ("data", data.0.to_string_lossy().as_ref()),
         ("livepoll-enabled", "true"),
+        ("log-level", "error"),
         ("metrics-enabled", "false"),
     ] {
         arguments.push(format!("--{name}={value}"));
