@@ -15,6 +15,7 @@ use crate::bundle::{self, ClientBundle};
 use crate::health::{self, Readiness};
 use crate::settings::Settings;
 use crate::traces;
+use crate::web;
 
 /// The path of the health check.
 pub(crate) const HEALTH_PATH: &str = "/health";
@@ -47,7 +48,7 @@ pub(crate) fn router(
     if settings.serve_client {
         router = with_bundle(router, &settings.path);
     }
-    services.guard(router.fallback(not_found))
+    services.guard(router.merge(web::router(settings)).fallback(not_found))
 }
 
 /// The HTTP API, and its description.
@@ -60,7 +61,7 @@ fn interface(services: &Services, livepoll: Option<&Livepoll>) -> Router {
 
 /// Adds a route for each file of the client bundle: they are more specific than the endpoint's.
 fn with_bundle(mut router: Router, path: &str) -> Router {
-    let bundle = Arc::new(ClientBundle::default());
+    let bundle = Arc::new(ClientBundle::new());
     for name in bundle::file_names() {
         let bundle = Arc::clone(&bundle);
         let answer = async move |request: Request<Body>| {

@@ -17,7 +17,7 @@ use crate::metrics::{self, Figures};
 use crate::settings::{Effective, LogKind, Settings};
 use crate::stop::StopSignals;
 use crate::watch::{Watch, memory_limit};
-use crate::{app, bundle, event_log, library};
+use crate::{app, bundle, event_log, library, web};
 
 /// Runs the server until it is asked to stop.
 ///
@@ -81,6 +81,7 @@ async fn serve(effective: &Effective, data: &Path) -> anyhow::Result<()> {
             path: &settings.path,
             metrics: metrics.as_ref().map(tokio::net::TcpListener::local_addr).transpose()?,
             bundle,
+            pages: web::links(settings),
             data,
             key: &key,
         },

@@ -17,7 +17,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::code::Code;
 use crate::refusal::Refusal;
 use crate::{
-    Services, chat, history, identity, jobs, presence, publish, rooms, sessions, sse, stats, users,
+    Services, chat, history, identity, jobs, live, presence, publish, rooms, sessions, sse, stats,
+    users,
 };
 
 /// Where the description is.
@@ -94,7 +95,7 @@ fn described() -> OpenApiRouter<Services> {
     parts().into_iter().fold(whole, OpenApiRouter::merge)
 }
 
-fn parts() -> [OpenApiRouter<Services>; 8] {
+fn parts() -> [OpenApiRouter<Services>; 9] {
     [
         identity::routes(),
         rooms::routes(),
@@ -103,6 +104,7 @@ fn parts() -> [OpenApiRouter<Services>; 8] {
         sessions::routes(),
         presence::routes(),
         stats::routes(),
+        live::routes(),
         users::routes(),
     ]
 }

@@ -21,6 +21,7 @@ mod jobs;
 mod keys;
 mod limits;
 mod listen;
+mod live;
 pub mod names;
 mod origins;
 mod outbox;

@@ -5,6 +5,7 @@
 
 mod alias;
 mod auth;
+mod console;
 mod event_log;
 mod file;
 mod kind;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub(crate) use self::auth::{Access, Auth};
+pub(crate) use self::console::{Console, ConsoleFor};
 pub(crate) use self::event_log::{EventLog, LogCheck, LogDurability, LogKind, OnDamage};
 pub(crate) use self::limits::Limits;
 pub(crate) use self::livepoll::Livepoll;
@@ -175,6 +177,8 @@ table::settings! {
         replay: Replay;
         + /// Live polling.
         livepoll: Livepoll;
+        + /// The operator's page.
+        console: Console;
     }
 }
 
@@ -407,6 +411,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
         Redis::TABLE,
         Replay::TABLE,
         Livepoll::TABLE,
+        Console::TABLE,
     ];
     parts.into_iter().flatten()
 }
