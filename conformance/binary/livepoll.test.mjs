@@ -126,8 +126,8 @@ suiteOfBinary("live polling", (start) => {
       const expected = ["session:started", "poll:created", "poll:activated", "vote:accepted", "poll:closed", "session:ended"];
       for (const seat of [presenter, phone]) {
         const events = await until(seat, ({ eventType }) => eventType === "session:ended");
-        const results = events.filter(votes(1));
-        assert.ok(results.length >= 1, "results are told");
+        // The last results are told at their rate: perhaps behind the end.
+        if (!events.some(votes(1))) await until(seat, votes(1));
         assert.deepEqual(types(events).filter((type) => type !== "results:updated"), expected);
         const closed = events.find(({ eventType }) => eventType === "poll:closed");
         assert.deepEqual(closed.payload.results, await session.results(poll));
