@@ -103,9 +103,8 @@ impl Presence {
 
     fn disconnected(&self, socket: &Socket, end: &Disconnect) {
         let (who, now) = (Caller::of(socket).author(socket), Instant::now());
-        for room in &end.rooms {
-            let Some(document) = room.as_str().strip_prefix("presence.") else { continue };
-            let key = Self::key(socket, document);
+        let seen = self.documents().seen_by(socket.id());
+        for key in seen {
             if end.reason.is_recoverable() {
                 self.documents().lose(&key, &who.id, socket.id(), now);
             } else {
@@ -148,11 +147,16 @@ impl Presence {
         let room = room_of(&named.document_id, Code::InvalidMessage)?;
         self.context.allow(&socket, Right::Presence, &room, "documentId").await?;
         let invalid = |_| Refusal::new(Code::InvalidMessage, "The document's id is none.");
-        let joined = socket.join(room).map_err(invalid)?.await;
+        let joined = socket.join(&room).map_err(invalid)?.await;
         joined.map_err(|error| crate::rooms::not_joined(&socket, &error))?;
         self.look_at(&socket, &named.document_id);
         let state = self.told(&socket, &named.document_id);
         tell(&socket, "presence:state", &state);
+        // Who looked away while it still joined has looked away: that was nobody's then.
+        let rooms = socket.rooms().await;
+        if socket.is_connected() && rooms.iter().all(|joined| joined.as_str() != room) {
+            self.look_away(&socket, &named.document_id);
+        }
         Ok(state)
     }
 
@@ -160,14 +164,18 @@ impl Presence {
         let room = room_of(&named.document_id, Code::InvalidMessage)?;
         let invalid = |_| Refusal::new(Code::InvalidMessage, "The document's id is none.");
         socket.leave(room).map_err(invalid)?;
-        let (key, who) =
-            (Self::key(&socket, &named.document_id), Caller::of(&socket).author(&socket));
+        self.look_away(&socket, &named.document_id);
+        Ok(json!({}))
+    }
+
+    /// A socket has left the room of a document, in whatever way.
+    pub(crate) fn look_away(&self, socket: &Socket, document: &str) {
+        let (key, who) = (Self::key(socket, document), Caller::of(socket).author(socket));
         let told = self.documents().leave(&key, &who.id, socket.id(), Instant::now());
         if let Some(told) = told {
             self.tell(&key, told, None);
         }
         self.changed.notify_one();
-        Ok(json!({}))
     }
 
     async fn on_update(self, socket: Socket, moved: Moved) -> Result<Value, Refusal> {
