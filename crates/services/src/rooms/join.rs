@@ -144,8 +144,8 @@ pub(crate) fn not_joined(socket: &Socket, error: &JoinError) -> Refusal {
             Refusal::new(Code::TooManyRooms, "The socket is in as many rooms as it may be.")
                 .with(json!({ "max_rooms": max }))
         }
-        // The socket went away meanwhile: nobody will read this.
-        error => Refusal::new(Code::NotJoined, error.to_string()),
+        // The socket went away meanwhile: whoever asked by it will not read this.
+        error => Refusal::new(Code::ConnectionLost, error.to_string()),
     }
 }
 
