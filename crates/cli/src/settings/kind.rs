@@ -73,6 +73,8 @@ pub(crate) enum Kind {
     Path,
     /// A secret that travels in an HTTP header; never shown.
     Secret,
+    /// A secret that never leaves the process: any text, exactly as it is; never shown.
+    SecretText,
     /// The path part of an URL: `/socket.io`.
     UrlPath,
     /// The address of an application: `https://app.example/check`.
@@ -146,6 +148,7 @@ impl Kind {
                 text.bytes().all(|b| b.is_ascii_graphic()),
                 "contains a space or a character outside ASCII",
             ),
+            Self::SecretText => Ok(()),
             Self::UrlPath => check_url_path(text),
             Self::Url => {
                 text.parse::<services::Endpoint>().map(drop).map_err(|fault| fault.to_string())
@@ -176,6 +179,7 @@ impl Kind {
             Self::Secret => "visible ASCII characters without spaces; at least 32 random \
                              characters are good"
                 .to_owned(),
+            Self::SecretText => "any text; at least 32 random characters are good".to_owned(),
             Self::UrlPath => "a path that begins with `/`, such as /socket.io".to_owned(),
             Self::Url => "an http:// or https:// URL".to_owned(),
             Self::RedisUrl => "redis://[[user]:password@]host[:port][/db], rediss://… for TLS, or \
@@ -196,7 +200,7 @@ impl Kind {
         match self {
             Self::Address => "ADDRESS",
             Self::Path => "PATH",
-            Self::Secret => "SECRET",
+            Self::Secret | Self::SecretText => "SECRET",
             Self::UrlPath => "URL_PATH",
             Self::Url => "URL",
             Self::RedisUrl => "URL",
@@ -430,6 +434,8 @@ mod tests {
             ),
             (&Kind::Secret, word("s3cret!"), Ok(())),
             (&Kind::Secret, word("a b"), Err("contains a space or a character outside ASCII")),
+            (&Kind::SecretText, word(" gr\u{fc}n is a b "), Ok(())),
+            (&Kind::SecretText, word(""), Err("is empty")),
             (&Kind::Path, text(""), Err("is empty")),
             (&Kind::Choice(&["json", "msgpack"]), text("xml"), Err("is not one of the choices")),
         ];
