@@ -157,4 +157,53 @@ suiteOfBinary("odd orders", (start) => {
     assert.equal((await server.api("GET", "/v1/jobs/j")).error.code, "CHANNEL_NOT_FOUND");
     assert.deepEqual(heard.flat().map((box) => box.rest().length), [0, 0, 0, 0, 0, 0]);
   });
+
+  check("a status outlives a lost connection, and who lost one hears how others stand", async (t) => {
+    const server = await start(t, [...SIGNED, "--presence-grace", "5s"]);
+    const patience = { reconnection: true, reconnectionDelay: 20, reconnectionDelayMax: 100 };
+    const stock = (sub) => client().start(t, server, { auth: { token: token(KEY, { sub, exp: 4e9 }) }, ...patience });
+    const [ada, eve] = [stock("ada"), stock("eve")];
+    const heard = inbox(eve, "user:status");
+    await Promise.all([ada, eve].map((socket) => once(socket, "connect")));
+    await done(eve, "subscribe:status", { userIds: ["ada"] });
+    await done(ada, "user:status", { status: "away" });
+    assert.equal((await heard.next())[0].status, "away");
+    const headers = { authorization: `Bearer ${server.key}` };
+    const status = async () => (await (await fetch(`${server.url}/v1/users/ada/status`, { headers })).json()).status;
+    await Promise.all([once(ada, "said"), server.publish("user:ada", 1)]);
+    const back = once(ada, "connect", 15_000);
+    ada.io.engine.close();
+    await back;
+    assert.equal(ada.recovered, true);
+    await done(ada, "room:leave", { roomId: "none" });
+    assert.deepEqual([await status(), heard.rest()], ["away", []], "no flicker");
+    await Promise.all([once(eve, "said"), server.publish("user:eve", 1)]);
+    eve.io.reconnectionDelay(300);
+    const again = once(eve, "connect", 15_000);
+    eve.io.engine.close();
+    await done(ada, "user:status", { status: "online" });
+    await again;
+    assert.equal(eve.recovered, true);
+    assert.equal((await heard.next("how ada stands"))[0].status, "online");
+    await done(ada, "user:status", { status: "away" });
+    assert.equal((await heard.next())[0].status, "away");
+    const both = [ada, eve].map((socket) => once(socket, "connect", 15_000));
+    await server.restart();
+    await Promise.all(both);
+    for (let round = 0; (await status()) !== "away"; round += 1) {
+      assert.ok(round < 100, "away after a kill");
+      await pause(20);
+    }
+    while ((await heard.next("how ada stands after a kill"))[0].status !== "away");
+  });
+
+  check("a backend ends connections without a body, and speaks for nobody who cannot be", async (t) => {
+    const server = await start(t, SIGNED);
+    const ada = await as(t, server, "ada");
+    const ended = once(ada, "disconnect");
+    assert.deepEqual([(await server.api("POST", "/v1/users/ada/disconnect")).closed, (await ended)[0]], [1, "io server disconnect"]);
+    assert.equal((await server.api("POST", "/v1/cleanup")).status, 415, "how many minutes must be said");
+    const write = async (user) => (await server.api("POST", "/v1/rooms/r/messages", { content: "x", user })).error?.details.field;
+    assert.deepEqual([await write({ id: "ada", name: "Ada" }), await write({ id: "" }), await write({ id: "a b" }), await write({ id: "ada", name: "x".repeat(256) })], [undefined, "user.id", "user.id", "user.name"]);
+  });
 });

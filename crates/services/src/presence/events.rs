@@ -15,6 +15,9 @@ use crate::code::Code;
 use crate::listen::{listen, tell};
 use crate::refusal::Refusal;
 
+/// The field of a socket's data that is there while its user is away from it.
+const AWAY: &str = "away";
+
 /// How many users' statuses may be asked for at once.
 const MAX_USERS: usize = 200;
 
@@ -72,6 +75,20 @@ where
     listen(namespace, event, move |socket, argument| handler(presence.clone(), socket, argument));
 }
 
+/// Keeps with a socket whether its user is away from it.
+fn remember(socket: &Socket, away: bool) {
+    let mut data = socket.data();
+    let Some(fields) = data.as_object_mut().filter(|it| it.contains_key(AWAY) != away) else {
+        return;
+    };
+    if away {
+        fields.insert(AWAY.to_owned(), json!(true));
+    } else {
+        fields.remove(AWAY);
+    }
+    socket.set_data(data);
+}
+
 impl Presence {
     fn key(socket: &Socket, document: &str) -> Key {
         Key { namespace: socket.namespace().name().to_owned(), document: document.to_owned() }
@@ -81,7 +98,9 @@ impl Presence {
     async fn connected(&self, socket: &Socket) {
         if let Some(user) = Caller::of(socket).user() {
             let key = (socket.namespace().name().to_owned(), user.id.to_string());
-            let changed = self.statuses().set(&key, socket.id(), false);
+            // Who was away and lost the connection for a moment is away.
+            let away = socket.recovered() && socket.data().get(AWAY).is_some();
+            let changed = self.statuses().set(&key, socket.id(), away);
             if let Some(status) = changed {
                 self.tell_status(&key, status);
             }
@@ -97,6 +116,10 @@ impl Presence {
             if let Some(document) = room.as_str().strip_prefix("presence.") {
                 self.look_at(socket, document);
                 tell(socket, "presence:state", &self.told(socket, document));
+            }
+            if let Some(user) = room.as_str().strip_prefix("status.") {
+                let status = self.status(socket.namespace().name(), user);
+                tell(socket, "user:status", &super::status_told(user, status));
             }
         }
     }
@@ -214,6 +237,7 @@ impl Presence {
                 return Err(Refusal::field(Code::InvalidMessage, "status", expected));
             }
         };
+        remember(&socket, away);
         let key = (socket.namespace().name().to_owned(), user.id.to_string());
         let changed = self.statuses().set(&key, socket.id(), away);
         if let Some(status) = changed {
