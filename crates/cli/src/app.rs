@@ -8,12 +8,14 @@ use axum::http::{HeaderMap, Method, Request};
 use axum::middleware::from_fn;
 use axum::response::IntoResponse;
 use axum::routing::any;
+use livepoll::Livepoll;
 use services::{Code, Refusal, Services};
 
 use crate::bundle::{self, ClientBundle};
 use crate::health::{self, Readiness};
 use crate::settings::Settings;
 use crate::traces;
+use crate::web;
 
 /// The path of the health check.
 pub(crate) const HEALTH_PATH: &str = "/health";
@@ -23,7 +25,7 @@ pub(crate) const READY_PATH: &str = "/health/ready";
 
 /// Joins the routes of the library and of the services with ours.
 pub(crate) fn router(
-    services: &Services,
+    (services, livepoll): (&Services, Option<&Livepoll>),
     settings: &Settings,
     readiness: Arc<Readiness>,
 ) -> Router {
@@ -32,7 +34,7 @@ pub(crate) fn router(
     let of_ready = services.context().clone();
     let mut router = io
         .router()
-        .merge(services.router().layer(from_fn(traces::request)))
+        .merge(interface(services, livepoll).layer(from_fn(traces::request)))
         .route(HEALTH_PATH, any(async move |method: Method| health::alive(&method, &io_of_health)))
         .route(
             READY_PATH,
@@ -46,12 +48,20 @@ pub(crate) fn router(
     if settings.serve_client {
         router = with_bundle(router, &settings.path);
     }
-    services.guard(router.fallback(not_found))
+    services.guard(router.merge(web::router(settings)).fallback(not_found))
+}
+
+/// The HTTP API, and its description.
+fn interface(services: &Services, livepoll: Option<&Livepoll>) -> Router {
+    match livepoll.map(Livepoll::routes) {
+        Some((routes, description)) => services.router_describing(description).merge(routes),
+        None => services.router(),
+    }
 }
 
 /// Adds a route for each file of the client bundle: they are more specific than the endpoint's.
 fn with_bundle(mut router: Router, path: &str) -> Router {
-    let bundle = Arc::new(ClientBundle::default());
+    let bundle = Arc::new(ClientBundle::new());
     for name in bundle::file_names() {
         let bundle = Arc::clone(&bundle);
         let answer = async move |request: Request<Body>| {

@@ -19,6 +19,8 @@ pub(crate) struct Started<'a> {
     pub(crate) bundle: Option<&'a str>,
     /// Where the metrics are, if they are served.
     pub(crate) metrics: Option<SocketAddr>,
+    /// The pages, each with its path; `None` when there should be some and none are embedded.
+    pub(crate) pages: Option<Vec<(&'static str, &'static str)>>,
     /// The data directory, absolute.
     pub(crate) data: &'a Path,
     /// The key of the HTTP API.
@@ -45,6 +47,15 @@ impl Started<'_> {
             }
             None => writeln!(text, "  client     not served here: take it from npm or a CDN"),
         };
+        match &self.pages {
+            Some(pages) => pages.iter().for_each(|(name, path)| {
+                let _ = writeln!(text, "  {name:<10} {near}{path}");
+            }),
+            None => {
+                let missing = "not built in: `cargo xtask web`, then build again";
+                let _ = writeln!(text, "  pages      {missing}");
+            }
+        }
         let _ = writeln!(text, "  health     {near}/health");
         if let Some(metrics) = self.metrics {
             let _ = writeln!(text, "  metrics    http://{}/metrics", reachable(metrics));
@@ -121,6 +132,7 @@ mod tests {
             encrypted: false,
             path: "/socket.io",
             bundle: Some("4.8.4"),
+            pages: Some(vec![("present", "/host")]),
             metrics: Some("0.0.0.0:9464".parse().unwrap()),
             data: data.path(),
             key: &key,
@@ -132,6 +144,7 @@ mod tests {
 
   connect    io("http://127.0.0.1:3000")
   client     http://127.0.0.1:3000/socket.io/socket.io.js (version 4.8.4)
+  present    http://127.0.0.1:3000/host
   health     http://127.0.0.1:3000/health
   metrics    http://127.0.0.1:9464/metrics
   data       DATA
@@ -156,13 +169,15 @@ mod tests {
         let key = ApiKey::find(Some(&secret), address, Path::new("/nowhere")).unwrap();
         let path = "/live";
         let data = Path::new("/var/lib/fanfare");
-        let (encrypted, bundle, metrics) = (true, None, None);
-        let text = Started { address, encrypted, path, bundle, metrics, data, key: &key }.text();
+        let (encrypted, bundle, pages, metrics) = (true, None, None, None);
+        let text =
+            Started { address, encrypted, path, bundle, pages, metrics, data, key: &key }.text();
         assert!(!text.contains("very-secret"), "{text}");
         for part in [
             "listening on https://0.0.0.0:443",
             "io(\"https://127.0.0.1:443\", { path: \"/live\" })",
             "not served here",
+            "not built in",
             "Bearer $FANFARE_API_KEY",
             "curl --insecure https://127.0.0.1:443/v1/publish",
         ] {

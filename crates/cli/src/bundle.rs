@@ -1,36 +1,16 @@
 //! The client bundle, served as the Node server serves it: `<path>/socket.io.js` and relatives.
 
-use std::io::{self, Write};
-
-use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use tokio::sync::OnceCell;
-
 use services::{Code, Refusal};
+
+use crate::embedded::File;
 
 include!(concat!(env!("OUT_DIR"), "/client_bundle.rs"));
 
-/// The quality of brotli: nine tenths of the best result for a tenth of the time.
-const BROTLI_QUALITY: u32 = 6;
-
-/// The window of brotli, as its logarithm: larger than every file.
-const BROTLI_WINDOW: u32 = 20;
-
-/// The files, each compressed at most once per encoding, when somebody first asks for it.
-#[derive(Debug, Default)]
-pub(crate) struct ClientBundle {
-    compressed: [[OnceCell<Bytes>; 2]; NAMES.len()],
-}
-
-/// How an answer is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Encoding {
-    Identity,
-    Gzip,
-    Brotli,
-}
+/// The files by their names.
+#[derive(Debug)]
+pub(crate) struct ClientBundle(Vec<(&'static str, File)>);
 
 /// The version of the embedded client; `None` when it was not there at the build.
 pub(crate) fn version() -> Option<&'static str> {
@@ -43,6 +23,18 @@ pub(crate) const fn file_names() -> [&'static str; NAMES.len()] {
 }
 
 impl ClientBundle {
+    /// What was embedded at the build.
+    pub(crate) fn new() -> Self {
+        let file = |(name, content): &(&'static str, &'static [u8])| {
+            let kind = match name.ends_with(".map") {
+                true => "application/json; charset=utf-8",
+                false => "application/javascript; charset=utf-8",
+            };
+            (*name, File::new(*content, kind, "public, max-age=0", VERSION))
+        };
+        ClientBundle(FILES.iter().map(file).collect())
+    }
+
     /// Answers a request for a file of the bundle.
     pub(crate) async fn answer(
         &self,
@@ -50,148 +42,14 @@ impl ClientBundle {
         name: &str,
         headers: &HeaderMap,
     ) -> Response {
-        if method != Method::GET && method != Method::HEAD {
-            return Refusal::method("GET, HEAD").into_response();
-        }
-        let Some((index, (_, content))) =
-            FILES.iter().enumerate().find(|(_, (file, _))| *file == name)
-        else {
-            return not_embedded().into_response();
-        };
-        let etag = format!("\"{VERSION}\"");
-        if is_known(headers, &etag) {
-            return (StatusCode::NOT_MODIFIED, head(name, &etag)).into_response();
-        }
-        let encoding = best_encoding(headers.get(header::ACCEPT_ENCODING));
-        match self.content(index, content, encoding).await {
-            Ok(content) => {
-                let mut response = (head(name, &etag), Body::from(content)).into_response();
-                if let Some(name) = encoding.name() {
-                    let name = HeaderValue::from_static(name);
-                    response.headers_mut().insert(header::CONTENT_ENCODING, name);
-                }
-                response
+        match self.0.iter().find(|(file, _)| *file == name) {
+            Some((_, file)) => file.answer(method, headers).await,
+            None if method == Method::GET || method == Method::HEAD => {
+                not_embedded().into_response()
             }
-            Err(error) => {
-                tracing::error!(%error, file = name, "the client bundle could not be compressed");
-                let refusal = Refusal::new(Code::Internal, "The file could not be compressed.");
-                refusal.into_response()
-            }
+            None => Refusal::method("GET, HEAD").into_response(),
         }
     }
-
-    async fn content(
-        &self,
-        index: usize,
-        content: &'static [u8],
-        encoding: Encoding,
-    ) -> io::Result<Bytes> {
-        let slot = match encoding {
-            Encoding::Identity => return Ok(Bytes::from_static(content)),
-            Encoding::Gzip => 0,
-            Encoding::Brotli => 1,
-        };
-        let compress = || async move {
-            // Tens of milliseconds: too long for a thread that serves connections.
-            let work = tokio::task::spawn_blocking(move || compress(content, encoding));
-            work.await.map_err(io::Error::other)?
-        };
-        match self.compressed.get(index).and_then(|slots| slots.get(slot)) {
-            Some(cell) => cell.get_or_try_init(compress).await.cloned(),
-            None => compress().await,
-        }
-    }
-}
-
-impl Encoding {
-    fn name(self) -> Option<&'static str> {
-        match self {
-            Self::Identity => None,
-            Self::Gzip => Some("gzip"),
-            Self::Brotli => Some("br"),
-        }
-    }
-}
-
-fn head(name: &str, etag: &str) -> [(header::HeaderName, String); 4] {
-    let kind = if name.ends_with(".map") { "json" } else { "javascript" };
-    [
-        (header::CONTENT_TYPE, format!("application/{kind}; charset=utf-8")),
-        (header::CACHE_CONTROL, "public, max-age=0".to_owned()),
-        (header::ETAG, etag.to_owned()),
-        // Node leaves this out; a cache in between would then give brotli to those who cannot.
-        (header::VARY, "Accept-Encoding".to_owned()),
-    ]
-}
-
-/// Whether the client has this version already.
-fn is_known(headers: &HeaderMap, etag: &str) -> bool {
-    let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok());
-    let mut tags = known.flat_map(|value| value.split(',')).map(str::trim);
-    tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
-}
-
-/// The encoding the client likes best; of equals brotli.
-///
-/// Spec: RFC 9110 § 12.5.3.
-fn best_encoding(accept: Option<&HeaderValue>) -> Encoding {
-    let accept = accept.and_then(|value| value.to_str().ok()).unwrap_or("");
-    let weight_of = |name: &str| {
-        let mut any = 0;
-        for part in accept.split(',') {
-            let (coding, weight) = part.split_once(';').unwrap_or((part, ""));
-            match coding.trim() {
-                coding if coding.eq_ignore_ascii_case(name) => {
-                    return weight_in_thousandths(weight);
-                }
-                "*" => any = weight_in_thousandths(weight),
-                _ => {}
-            }
-        }
-        any
-    };
-    let (brotli, gzip) = (weight_of("br"), weight_of("gzip"));
-    match (brotli, gzip) {
-        (0, 0) => Encoding::Identity,
-        _ if brotli >= gzip => Encoding::Brotli,
-        _ => Encoding::Gzip,
-    }
-}
-
-/// `q=0.5` as 500; 1000 when there is none, 0 when it cannot be read.
-fn weight_in_thousandths(parameter: &str) -> u32 {
-    let Some((_, value)) = parameter.split_once('=') else {
-        return 1_000;
-    };
-    let (whole, fraction) = value.trim().split_once('.').unwrap_or((value.trim(), ""));
-    let thousandths: u32 =
-        format!("{fraction:0<3}").get(..3).and_then(|f| f.parse().ok()).unwrap_or(0);
-    match whole {
-        "0" => thousandths,
-        "1" => 1_000,
-        _ => 0,
-    }
-}
-
-fn compress(content: &[u8], encoding: Encoding) -> io::Result<Bytes> {
-    let mut out = Vec::new();
-    match encoding {
-        Encoding::Identity => out.extend_from_slice(content),
-        Encoding::Gzip => {
-            let mut gzip = flate2::write::GzEncoder::new(&mut out, flate2::Compression::best());
-            gzip.write_all(content)?;
-            gzip.finish()?;
-        }
-        Encoding::Brotli => {
-            let buffer = content.len().max(1);
-            let mut brotli =
-                brotli::CompressorWriter::new(&mut out, buffer, BROTLI_QUALITY, BROTLI_WINDOW);
-            brotli.write_all(content)?;
-            brotli.flush()?;
-            drop(brotli);
-        }
-    }
-    Ok(Bytes::from(out))
 }
 
 fn not_embedded() -> Refusal {
@@ -203,59 +61,6 @@ fn not_embedded() -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_encoding_is_what_the_client_likes_best() {
-        for (accept, expected) in [
-            (None, Encoding::Identity),
-            (Some(""), Encoding::Identity),
-            (Some("identity"), Encoding::Identity),
-            (Some("deflate"), Encoding::Identity),
-            (Some("gzip"), Encoding::Gzip),
-            (Some("gzip, deflate, br, zstd"), Encoding::Brotli),
-            (Some("br;q=0, gzip;q=0.5"), Encoding::Gzip),
-            (Some("br;q=0.4, gzip;q=0.5"), Encoding::Gzip),
-            (Some("br;q=0, gzip;q=0"), Encoding::Identity),
-            (Some("*"), Encoding::Brotli),
-            (Some("*;q=0"), Encoding::Identity),
-            (Some("BR; q=1.000"), Encoding::Brotli),
-            (Some("gzip;q=x, br;q=-1"), Encoding::Identity),
-        ] {
-            let header = accept.map(|text| HeaderValue::from_str(text).unwrap());
-            assert_eq!(best_encoding(header.as_ref()), expected, "{accept:?}");
-        }
-    }
-
-    #[test]
-    fn a_client_that_has_the_version_is_recognised() {
-        for (known, expected) in [
-            ("\"4.8.4\"", true),
-            ("W/\"4.8.4\"", true),
-            ("\"1\", \"4.8.4\"", true),
-            ("*", true),
-            ("\"4.8.3\"", false),
-            ("4.8.4", false),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::IF_NONE_MATCH, HeaderValue::from_str(known).unwrap());
-            assert_eq!(is_known(&headers, "\"4.8.4\""), expected, "{known}");
-        }
-    }
-
-    #[test]
-    fn what_is_compressed_can_be_read_again() {
-        use std::io::Read;
-        let text = b"socket.io ".repeat(1_000);
-        let mut back = Vec::new();
-        let gzip = compress(&text, Encoding::Gzip).unwrap();
-        flate2::read::GzDecoder::new(&gzip[..]).read_to_end(&mut back).unwrap();
-        assert_eq!(back, text);
-        back.clear();
-        let brotli = compress(&text, Encoding::Brotli).unwrap();
-        brotli::Decompressor::new(&brotli[..], 4_096).read_to_end(&mut back).unwrap();
-        assert_eq!(back, text);
-        assert!(gzip.len() < 500 && brotli.len() < 500);
-    }
 
     #[test]
     fn what_is_embedded_has_a_known_name() {

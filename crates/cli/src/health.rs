@@ -4,6 +4,7 @@
 //! `degraded` or `unhealthy`, and so is the whole, which is 503 when it is unhealthy or stopping.
 //! Strangers hear the word alone; why is for who has the key, and for the address of the metrics.
 
+use std::fmt::Display;
 use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use eventlog::{EventLog, Health};
 use fanfare::Io;
+use livepoll::Livepoll;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use services::{Refusal, Services, json_response};
@@ -48,6 +50,7 @@ impl Check {
 /// What is looked at.
 pub(crate) struct Readiness {
     pub(crate) services: Services,
+    pub(crate) livepoll: Option<Livepoll>,
     pub(crate) log: Option<Arc<dyn EventLog>>,
     pub(crate) max_connections: u64,
     pub(crate) redis: bool,
@@ -66,6 +69,9 @@ impl Readiness {
             checks.push(("event_log", event_log(log.as_ref())));
         }
         checks.push(("storage", self.storage().await));
+        if let Some(livepoll) = &self.livepoll {
+            checks.push(("livepoll", answers(livepoll.check()).await));
+        }
         if self.redis {
             checks.push(("redis", self.redis()));
         }
@@ -92,19 +98,22 @@ impl Readiness {
     async fn storage(&self) -> Check {
         let asked =
             self.services.context().store().read(|it| it.query_row("SELECT 1", [], |_| Ok(())));
-        match tokio::time::timeout(PATIENCE, asked).await {
-            Ok(Ok(())) => Check::new(Standing::Healthy, &json!({})),
-            Ok(Err(error)) => {
-                Check::new(Standing::Degraded, &json!({ "reason": error.to_string() }))
-            }
-            Err(_) => Check::new(Standing::Degraded, &json!({ "reason": "it does not answer" })),
-        }
+        answers(asked).await
     }
 
     fn redis(&self) -> Check {
         let connected = self.services.jobs().is_listening();
         let status = if connected { Standing::Healthy } else { Standing::Degraded };
         Check::new(status, &json!({ "connected": connected }))
+    }
+}
+
+/// Whether a database answers; what does without it goes on.
+async fn answers<E: Display>(asked: impl Future<Output = Result<(), E>>) -> Check {
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(())) => Check::new(Standing::Healthy, &json!({})),
+        Ok(Err(error)) => Check::new(Standing::Degraded, &json!({ "reason": error.to_string() })),
+        Err(_) => Check::new(Standing::Degraded, &json!({ "reason": "it does not answer" })),
     }
 }
 

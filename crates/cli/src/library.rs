@@ -1,5 +1,6 @@
 //! The settings of the library, from those of the binary.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -16,6 +17,8 @@ use services::{
     OriginCheck, PresenceSettings, RateSetting, RedisUrl, RoomsSettings, SecretText,
     SessionsSettings, SigningKey, WebhookEvent, WebhooksSettings,
 };
+
+use livepoll::Rates;
 
 use crate::settings::{Parser, Settings, Size, Transport};
 
@@ -159,6 +162,31 @@ pub(crate) fn service_settings(from: &Settings) -> anyhow::Result<services::Sett
     })
 }
 
+/// The settings of live polling.
+///
+/// # Errors
+///
+/// A value that the check of the settings let pass although it is none.
+pub(crate) fn livepoll_settings(from: &Settings) -> anyhow::Result<livepoll::Settings> {
+    let from = &from.livepoll;
+    let database = from.database.as_ref().map(|url| url.expose().parse());
+    Ok(livepoll::Settings {
+        database: database
+            .transpose()
+            .map_err(|error| anyhow::anyhow!("livepoll.database {error}"))?,
+        namespace: from.namespace.clone(),
+        results_per_second: at_least_one(from.results_per_second),
+        away_after: from.away_after.0,
+        retention: from.retention.0,
+        rates: Rates {
+            sessions_per_minute: at_least_one(from.sessions_per_ip_per_minute),
+            joins_per_second: at_least_one(from.joins_per_ip_per_second),
+            wrong_codes_per_minute: at_least_one(from.wrong_codes_per_ip_per_minute),
+            votes_per_second: at_least_one(from.votes_per_second),
+        },
+    })
+}
+
 /// The settings of identity.
 ///
 /// # Errors
@@ -282,6 +310,11 @@ fn small(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
+/// A number whose setting begins at one.
+fn at_least_one(number: u64) -> NonZeroU32 {
+    NonZeroU32::new(small(number)).unwrap_or(NonZeroU32::MIN)
+}
+
 fn count(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
@@ -301,6 +334,8 @@ mod tests {
         assert_eq!(format!("{ours:#?}"), format!("{:#?}", Library::default()));
         let ours = service_settings(&defaults).unwrap();
         assert_eq!(format!("{ours:#?}"), format!("{:#?}", services::Settings::default()));
+        let ours = livepoll_settings(&defaults).unwrap();
+        assert_eq!(format!("{ours:#?}"), format!("{:#?}", livepoll::Settings::default()));
         let ours = server_settings(&defaults);
         assert_eq!(format!("{ours:#?}"), format!("{:#?}", ServerSettings::default()));
     }

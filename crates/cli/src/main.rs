@@ -5,6 +5,7 @@ mod app;
 mod banner;
 mod bundle;
 mod doctor;
+mod embedded;
 mod event_log;
 mod flags;
 mod health;
@@ -20,6 +21,7 @@ mod stop;
 mod token_command;
 mod traces;
 mod watch;
+mod web;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -18,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use eventlog::{EventLog, Health};
 use fanfare::{Counts, LATENCY_BOUNDS, LatencyCounts, Load};
+use livepoll::Livepoll;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -35,6 +36,7 @@ use crate::watch::Watch;
 #[derive(Clone)]
 pub(crate) struct Figures {
     pub(crate) services: Services,
+    pub(crate) livepoll: Option<Livepoll>,
     pub(crate) log: Option<Arc<dyn EventLog>>,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) watch: Watch,
@@ -169,6 +171,9 @@ impl Collector for Now {
         if let Some(log) = &self.figures.log {
             event_log(to, log.as_ref())?;
         }
+        if let Some(livepoll) = &self.figures.livepoll {
+            polls(to, &livepoll.counts())?;
+        }
         process(to)
     }
 }
@@ -235,6 +240,24 @@ fn recovery(to: &mut DescriptorEncoder<'_>, counts: &Counts) -> fmt::Result {
     let expired = counts.sessions_expired;
     counter(to, "realtime_sessions_expired", "Sessions nobody came back for", expired)?;
     reasons(to, "realtime_streams_ended", "Streams ended, by reason", &counts.streams_ended)
+}
+
+fn polls(to: &mut DescriptorEncoder<'_>, counts: &livepoll::Counts) -> fmt::Result {
+    for (name, help, value) in [
+        ("sessions", "Sessions of live polling opened", counts.sessions),
+        ("joins", "Participants who joined", counts.joins),
+        ("votes", "Votes taken", counts.votes),
+        ("events", "Events of live polling published", counts.events),
+        ("results", "Results told", counts.results),
+    ] {
+        counter(to, &format!("realtime_livepoll_{name}"), help, value)?;
+    }
+    let help = "Requests of live polling refused, by code";
+    labelled(to, "realtime_livepoll_refused", help, "code", &pairs(&counts.refused))?;
+    let help = "Participants connected now";
+    gauge(to, "realtime_livepoll_connected", help, counts.connected)?;
+    let help = "Events of live polling that could not be published yet";
+    gauge(to, "realtime_livepoll_waiting", help, counts.waiting)
 }
 
 fn event_log(to: &mut DescriptorEncoder<'_>, log: &dyn EventLog) -> fmt::Result {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use fanfare::server::{BindError, Bound};
 use fanfare::{Io, Server};
+use livepoll::Livepoll;
 use services::Services;
 
 use crate::api_key::{self, ApiKey, KeyError};
@@ -16,7 +17,7 @@ use crate::metrics::{self, Figures};
 use crate::settings::{Effective, LogKind, Settings};
 use crate::stop::StopSignals;
 use crate::watch::{Watch, memory_limit};
-use crate::{app, bundle, event_log, library};
+use crate::{app, bundle, event_log, library, web};
 
 /// Runs the server until it is asked to stop.
 ///
@@ -44,9 +45,11 @@ async fn serve(effective: &Effective, data: &Path) -> anyhow::Result<()> {
     let io = Io::new(library::settings(settings, log.clone())?)?;
     let kept = (settings.event_log.kind == LogKind::Disk).then_some(data);
     let services = Services::begin(&io, library::service_settings(settings)?, key.digest(), kept)?;
+    let livepoll = livepoll(settings, &services, kept).await?;
     let memory = memory_limit(settings.limits.memory.0);
     let readiness = Arc::new(Readiness {
         services: services.clone(),
+        livepoll: livepoll.clone(),
         log: log.clone(),
         max_connections: settings.limits.connections,
         redis: settings.redis.url.is_some(),
@@ -58,8 +61,14 @@ async fn serve(effective: &Effective, data: &Path) -> anyhow::Result<()> {
         true => metrics::bind(settings.metrics.listen).await?,
         false => None,
     };
-    let figures = Figures { services: services.clone(), log, readiness: readiness.clone(), watch };
-    let router = app::router(&services, settings, readiness);
+    let figures = Figures {
+        services: services.clone(),
+        livepoll: livepoll.clone(),
+        log,
+        readiness: readiness.clone(),
+        watch,
+    };
+    let router = app::router((&services, livepoll.as_ref()), settings, readiness);
     let server = Server::new(io, router).settings(library::server_settings(settings));
     let bound = bind(&server, settings)?;
     key.keep()?;
@@ -72,6 +81,7 @@ async fn serve(effective: &Effective, data: &Path) -> anyhow::Result<()> {
             path: &settings.path,
             metrics: metrics.as_ref().map(tokio::net::TcpListener::local_addr).transpose()?,
             bundle,
+            pages: web::links(settings),
             data,
             key: &key,
         },
@@ -84,6 +94,19 @@ async fn serve(effective: &Effective, data: &Path) -> anyhow::Result<()> {
         });
     }
     until_stopped(bound, settings, &mut signals).await
+}
+
+/// Live polling, if it is wanted.
+async fn livepoll(
+    settings: &Settings,
+    services: &Services,
+    data: Option<&Path>,
+) -> anyhow::Result<Option<Livepoll>> {
+    if !settings.livepoll.enabled {
+        return Ok(None);
+    }
+    let begun = Livepoll::begin(services.context(), library::livepoll_settings(settings)?, data);
+    Ok(Some(begun.await.context("live polling cannot begin; its settings are livepoll.*")?))
 }
 
 /// The key. Who did not choose the address, but some `PORT` of the environment, learns where it is from.

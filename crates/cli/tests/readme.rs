@@ -1,5 +1,5 @@
 #![cfg(test)]
-//! What the README and the quick start tell a reader to do works: their scripts and commands are
+//! What the README, the quick start and the page on live polling tell a reader to do works: their scripts and commands are
 //! taken from the pages and run against the real binary with the real client.
 
 mod support;
@@ -63,4 +63,31 @@ fn the_settings_in_the_quick_start_are_accepted() {
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{}", support::stderr(&output));
     assert!(printed.contains("0.0.0.0:3000") && printed.contains("rooms_per_socket"), "{printed}");
+}
+
+/// The presenter's and the participant's part by `curl`, and a screen that listens: the screen hears of the
+/// vote that the shell sends.
+#[test]
+fn the_walk_of_live_polling_ends_with_a_vote_on_a_screen() {
+    let walk = page("docs/livepoll.md");
+    let folder = with_client();
+    let server = Running::start_in(&folder.path().join("data"), &["--livepoll-enabled=true"]);
+    // The walk in two parts, with the screen between them.
+    let steps = block(&walk, "sh", "/sessions");
+    let (first, second) = steps.split_once("\njoined=").unwrap();
+    let keep = "printf '%s' \"$session\" > session; echo \"$presenter\"";
+    let printed = shell(&format!("{first}\n{keep}"), folder.path(), &server);
+    let token = printed.lines().last().unwrap().strip_prefix("Authorization: Bearer ").unwrap();
+    let screen = block(&walk, "js", "socket.io-client").replace('…', token);
+    let screen = Script::start(folder.path(), &screen, &server);
+    assert_eq!(screen.line(), "listening as presenter");
+
+    let (beginning, _) = first.split_once("\nsession=").unwrap();
+    let again = "session=$(cat session); id=$(echo \"$session\" | sed -E 's/.*\"id\":\"(ses_[^\"]*)\".*/\\1/'); \
+                 presenter=\"Authorization: Bearer $(echo \"$session\" | field presenterToken)\"";
+    let printed = shell(&format!("{beginning}\n{again}\njoined={second}"), folder.path(), &server);
+    let results = printed.lines().last().unwrap();
+    assert!(results.contains(r#""votes":1,"kind":"single_choice""#), "{printed}");
+    assert!(results.contains(r#"{"id":"opt_1","label":"Tea","votes":1}"#), "{printed}");
+    assert_eq!(screen.line(), "1 votes");
 }

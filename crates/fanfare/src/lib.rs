@@ -72,7 +72,7 @@ pub use recording::{MAX_PATTERN_BYTES, MAX_PATTERNS, PatternError, Recording, Ro
 pub use replay::{Replay, Replayed};
 pub use server::Server;
 pub use settings::{OutboxLimits, ReadRate, RecoverySettings, Settings, StreamSettings};
-pub use shard::Load;
+pub use shard::{Busiest, Load, Sample};
 pub use socket::{Expired, RemoteSocket, Socket};
 pub use sse::{EventStream, StreamCut, StreamError, StreamOptions};
 pub use waiting::MAX_WAITING;

@@ -17,7 +17,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::code::Code;
 use crate::refusal::Refusal;
 use crate::{
-    Services, chat, history, identity, jobs, presence, publish, rooms, sessions, sse, stats, users,
+    Services, chat, history, identity, jobs, live, presence, publish, rooms, sessions, sse, stats,
+    users,
 };
 
 /// Where the description is.
@@ -59,9 +60,13 @@ impl Modify for Schemes {
     }
 }
 
-/// All routes under `/v1`.
-pub(crate) fn router(services: &Services) -> Router {
-    let (routes, description) = described().split_for_parts();
+/// All routes under `/v1`, and the description of them and of others.
+pub(crate) fn router(services: &Services, others: Option<utoipa::openapi::OpenApi>) -> Router {
+    let (routes, mut description) = described().split_for_parts();
+    if let Some(others) = others {
+        description.merge(others);
+    }
+    name_operations(&mut description);
     let [publish, batch, history, sse] = [(); 4].map(|()| services.context.clone());
     let config = Config::new([DESCRIPTION_PATH]).use_base_layout().validator_url("none");
     let page = SwaggerUi::new(PAGE_PATH).url(DESCRIPTION_PATH, description).config(config);
@@ -86,15 +91,42 @@ pub(crate) fn router(services: &Services) -> Router {
 }
 
 fn described() -> OpenApiRouter<Services> {
-    OpenApiRouter::with_openapi(Description::openapi())
-        .merge(identity::routes())
-        .merge(rooms::routes())
-        .merge(chat::routes())
-        .merge(jobs::routes())
-        .merge(sessions::routes())
-        .merge(presence::routes())
-        .merge(stats::routes())
-        .merge(users::routes())
+    let whole = OpenApiRouter::with_openapi(Description::openapi());
+    parts().into_iter().fold(whole, OpenApiRouter::merge)
+}
+
+fn parts() -> [OpenApiRouter<Services>; 9] {
+    [
+        identity::routes(),
+        rooms::routes(),
+        chat::routes(),
+        jobs::routes(),
+        sessions::routes(),
+        presence::routes(),
+        stats::routes(),
+        live::routes(),
+        users::routes(),
+    ]
+}
+
+/// Gives each operation a name that no other has, for programs that make clients of the description:
+/// `get_v1_rooms_roomId_history`. Handlers of different services have the same names.
+fn name_operations(description: &mut utoipa::openapi::OpenApi) {
+    for (path, item) in &mut description.paths.paths {
+        let path: String = path.chars().filter(|it| !matches!(it, '{' | '}')).collect();
+        let path = path.trim_matches('/').replace(['/', '.', '-'], "_");
+        for (method, operation) in [
+            ("get", &mut item.get),
+            ("put", &mut item.put),
+            ("post", &mut item.post),
+            ("patch", &mut item.patch),
+            ("delete", &mut item.delete),
+        ] {
+            if let Some(operation) = operation {
+                operation.operation_id = Some(format!("{method}_{path}"));
+            }
+        }
+    }
 }
 
 async fn page_headers(mut response: Response) -> Response {
@@ -108,4 +140,43 @@ async fn page_headers(mut response: Response) -> Response {
         headers.insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashSet};
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// Otherwise one would be described as the other.
+    #[test]
+    fn what_has_one_name_in_the_description_is_one_thing() {
+        let mut seen = BTreeMap::new();
+        for mut part in parts() {
+            let components = part.to_openapi().components.unwrap_or_default();
+            for (name, schema) in components.schemas {
+                let schema = json!(schema);
+                let before = seen.insert(name.clone(), schema.clone());
+                assert!(before.is_none_or(|before| before == schema), "{name} is two things");
+            }
+        }
+    }
+
+    #[test]
+    fn each_operation_has_a_name_of_its_own() {
+        let (_, mut description) = described().split_for_parts();
+        name_operations(&mut description);
+        let description = json!(description);
+        let paths = description["paths"].as_object().unwrap();
+        let operations = paths.values().flat_map(|item| item.as_object().unwrap().values());
+        let mut names = HashSet::new();
+        for operation in operations {
+            let name = operation["operationId"].as_str().unwrap();
+            let plain = name.chars().all(|it| it.is_ascii_alphanumeric() || it == '_');
+            assert!(plain && names.insert(name.to_owned()), "{name}");
+        }
+        assert!(names.contains("get_v1_rooms_room_history"), "{names:?}");
+    }
 }

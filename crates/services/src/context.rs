@@ -22,6 +22,7 @@ use crate::outgoing::Outgoing;
 use crate::refusal::Refusal;
 use crate::settings::Settings;
 use crate::store::Store;
+use crate::time;
 
 /// The server, its namespaces, who is who, who may what, and where things are kept. Cheap to clone;
 /// each service has one.
@@ -42,6 +43,7 @@ struct Inner {
     outbox: Outbox,
     outgoing: Outgoing,
     background: Background,
+    started_ms: u64,
 }
 
 impl Context {
@@ -77,6 +79,7 @@ impl Context {
             outbox,
             outgoing,
             background,
+            started_ms: time::now_ms(),
         })))
     }
 
@@ -131,6 +134,23 @@ impl Context {
                 json!({ "field": "namespace", "expected": "one of the setting `namespaces`" });
             Refusal::new(Code::UnknownNamespace, message).with(details)
         })
+    }
+
+    /// A namespace that exists, whoever serves it: for backends, which may see all.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::UnknownNamespace`].
+    pub(crate) fn any_namespace(&self, name: &str) -> Result<Namespace, Refusal> {
+        self.namespace(name).cloned().or_else(|refusal| {
+            let mut all = self.0.io.namespaces().into_iter();
+            all.find(|namespace| namespace.name() == name).ok_or(refusal)
+        })
+    }
+
+    /// When the services began, in milliseconds since 1970.
+    pub(crate) fn started_ms(&self) -> u64 {
+        self.0.started_ms
     }
 
     /// Who is who.

@@ -149,6 +149,20 @@ where
     }
 }
 
+/// Reads a body of the right type as a value, for handlers outside of this crate.
+///
+/// # Errors
+///
+/// [`Code::UnsupportedMediaType`], [`Code::PayloadTooLarge`], [`Code::RequestTimeout`],
+/// [`Code::InvalidRequest`].
+pub async fn json_body<T: DeserializeOwned>(
+    context: &Context,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<T, Refusal> {
+    parse(&read(context, headers, body).await?)
+}
+
 /// Reads a body of the right type.
 ///
 /// # Errors
@@ -225,7 +239,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
 pub(crate) fn expected(error: &str) -> String {
     let error = error.split(" at line ").next().unwrap_or(error);
     if let Some((_, expected)) = error.rsplit_once("expected ") {
-        return expected.to_owned();
+        return plain(expected).to_owned();
     }
     match error.strip_prefix("missing field ") {
         Some(field) => format!("the field {field}"),
@@ -233,9 +247,22 @@ pub(crate) fn expected(error: &str) -> String {
     }
 }
 
+/// What Rust calls a thing, as those who send JSON call it.
+fn plain(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" | "i8" | "i16" | "i32" | "i64" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        it if it.starts_with("struct ") => "an object",
+        it => it,
+    }
+}
+
 /// About a value that does not fit, and where it is; the path has only names of fields.
 pub(crate) fn unfit(code: Code, path: &str, expected: &str) -> Refusal {
-    let at = if path.is_empty() || path == "." { "." } else { path };
+    // Of JSON that ends too early the path is `?`.
+    let at = if matches!(path, "" | "." | "?") { "." } else { path };
     let message = match at {
         "." => format!("This is not what it should be; expected {expected}."),
         field => format!("`{field}` is not what it should be; expected {expected}."),
@@ -269,11 +296,13 @@ mod tests {
             (r#"{"id":7}"#, "id", "a string"),
             (r#"{}"#, ".", "the field `id`"),
             (r#"{"id":"a","secret":1}"#, "secret", "`id` or `_inner`"),
-            (r#"{"id":"a","_inner":[{"count":-1}]}"#, "_inner[0].count", "u8"),
+            (r#"{"id":"a","_inner":[{"count":-1}]}"#, "_inner[0].count", "a whole number"),
             (r#"{"id":"a"} x"#, ".", "nothing behind the object"),
             (r#"["a"]"#, ".", "an object"),
             ("", ".", "JSON of the form that is described in the API"),
-            ("\"hush\"", ".", "struct Sample"),
+            ("\"hush\"", ".", "an object"),
+            ("{", ".", "JSON of the form that is described in the API"),
+            (r#"{"id":"a","_inner":1}"#, "_inner", "a list"),
         ] {
             let refusal = parse::<Sample>(body.as_bytes()).unwrap_err();
             assert_eq!(refusal.code, Code::InvalidRequest, "{body}");

@@ -21,6 +21,7 @@ mod jobs;
 mod keys;
 mod limits;
 mod listen;
+mod live;
 pub mod names;
 mod origins;
 mod outbox;
@@ -60,6 +61,7 @@ pub use chat::{
 };
 pub use code::Code;
 pub use context::Context;
+pub use http::json_body;
 pub use identity::{
     Claims, Explained, Identity, IdentityError, IdentitySettings, KeyError, LEEWAY,
     MAX_TOKEN_BYTES, Mint, Revoked, SecretText, TokenError, mint,
@@ -269,6 +271,11 @@ impl Services {
 
     /// The HTTP API: everything under `/v1`.
     pub fn router(&self) -> Router {
-        api::router(self)
+        api::router(self, None)
+    }
+
+    /// The same, with routes of others in its description: those of what is built on the services.
+    pub fn router_describing(&self, others: utoipa::openapi::OpenApi) -> Router {
+        api::router(self, Some(others))
     }
 }

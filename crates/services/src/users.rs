@@ -77,6 +77,7 @@ struct Quiet {
 
 /// How many were closed.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UserClosed)]
 struct Closed {
     closed: usize,
 }

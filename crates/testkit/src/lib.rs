@@ -11,7 +11,7 @@
 //! Everything that waits has a deadline. Nothing here is for production: answers are not verified
 //! beyond what a test needs, and masks are predictable.
 //!
-//! [`load`] is the generator for benchmarks.
+//! [`load`] is the generator for benchmarks, [`Postgres`] a database for one test.
 
 mod client;
 mod dial;
@@ -22,6 +22,8 @@ mod http;
 pub mod load;
 mod options;
 mod packet;
+#[cfg(unix)]
+mod postgres;
 mod sse;
 mod ws;
 
@@ -32,5 +34,7 @@ pub use error::{Closed, Error};
 pub use http::{Exchange, MAX_RESPONSE_BYTES, Request, Response, http_get, http_post, http_raw};
 pub use options::{Options, Resume, Transport};
 pub use packet::{Packet, PacketKind};
+#[cfg(unix)]
+pub use postgres::Postgres;
 pub use sse::{EventStream, StreamEvent};
 pub use ws::{Message, WebSocket};

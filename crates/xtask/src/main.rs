@@ -16,6 +16,7 @@ mod process;
 mod report;
 mod serve;
 mod suite;
+mod web;
 
 use std::process::ExitCode;
 
@@ -42,8 +43,18 @@ enum Task {
     Bench(bench::Options),
     /// Fetches the browser's client from npm, for the next build of the server to embed.
     Bundle,
+    /// Builds the pages of `web/`, for the next build of the server to embed.
+    Web(WebOptions),
     /// Feeds the parsers what no peer should send.
     Fuzz(fuzz::Options),
+}
+
+/// What is done with the pages.
+#[derive(Debug, clap::Args)]
+struct WebOptions {
+    /// Build the server too, and test them in Chromium.
+    #[arg(long)]
+    test: bool,
 }
 
 impl Task {
@@ -57,6 +68,8 @@ impl Task {
             Self::Oracle(options) => oracle::run(options),
             Self::Bench(options) => bench::run(options),
             Self::Bundle => bundle::run(),
+            Self::Web(WebOptions { test: true }) => web::test(),
+            Self::Web(_) => web::run(),
             Self::Fuzz(options) => fuzz::run(options),
         }
     }

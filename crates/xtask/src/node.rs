@@ -8,8 +8,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::process;
 
-/// The oldest major version the scripts run on: the test runner's `run()` is stable from there.
-const OLDEST_MAJOR: u32 = 20;
+/// The oldest version, major and minor, that builds the pages; the test runner's `run()` is stable from 20.0
+/// on.
+const OLDEST: (u32, u32) = (20, 19);
 
 /// Where a copy of the lock file says which packages are installed.
 const STAMP: &str = "node_modules/.installed-lock.json";
@@ -24,15 +25,16 @@ pub(crate) fn is_available() -> bool {
 /// # Errors
 /// When it is; `purpose` says what for.
 pub(crate) fn require(purpose: &str) -> Result<()> {
+    let (major, minor) = OLDEST;
     let advice = format!(
-        "Node.js {OLDEST_MAJOR} or later with npm is needed {purpose}.\n\
+        "Node.js {major}.{minor} or later with npm is needed {purpose}.\n\
          Install it: `apt-get install nodejs npm` (Debian 13, Ubuntu 25.04 or later), \
          `brew install node`, or https://nodejs.org/en/download"
     );
     let Some(version) = process::output_of("node", &["--version"]) else {
         bail!("Node.js is missing: there is no `node` in PATH. {advice}");
     };
-    if major(&version).is_none_or(|major| major < OLDEST_MAJOR) {
+    if parsed(&version).is_none_or(|version| version < OLDEST) {
         bail!("Node.js is too old: this is {version}. {advice}");
     }
     if process::output_of("npm", &["--version"]).is_none() {
@@ -60,9 +62,10 @@ pub(crate) fn install(folder: &Path) -> Result<()> {
     fs::write(&stamp, lock).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
-/// 20 of `v20.20.2`.
-fn major(version: &str) -> Option<u32> {
-    version.strip_prefix('v')?.split('.').next()?.parse().ok()
+/// 20 and 19 of `v20.19.2`.
+fn parsed(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.strip_prefix('v')?.split('.').map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
 }
 
 #[cfg(test)]
@@ -70,11 +73,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_major_version_is_read() {
-        for (version, expected) in
-            [("v20.20.2", Some(20)), ("v8.0.0", Some(8)), ("20.1.0", None), ("", None)]
-        {
-            assert_eq!(major(version), expected, "{version}");
+    fn the_version_is_read() {
+        for (version, expected) in [
+            ("v20.20.2", Some((20, 20))),
+            ("v8.0.0", Some((8, 0))),
+            ("v22", None),
+            ("20.1.0", None),
+            ("", None),
+        ] {
+            assert_eq!(parsed(version), expected, "{version}");
         }
     }
 }

@@ -1,13 +1,17 @@
 //! `cargo xtask serve`: from a checkout to a running server in one command.
 
+use std::env;
 use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{bundle, cargo, node, process};
+use crate::{bundle, cargo, node, process, web};
 
 /// The address when no other is asked for.
 const LISTEN: &str = "127.0.0.1:3000";
+
+/// Whether live polling is served.
+const LIVEPOLL: &str = "FANFARE_LIVEPOLL_ENABLED";
 
 /// How to build and start the server.
 #[derive(Debug, clap::Args)]
@@ -27,13 +31,17 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     if node::is_available() {
         bundle::run()?;
-    } else if bundle::is_present()? {
-        println!("Without Node.js the client for browsers stays as it was fetched before.");
+        web::run()?;
     } else {
+        let kept = if bundle::is_present()? && web::is_present()? {
+            "stay as they were made before"
+        } else {
+            "are left out: the pages, and /socket.io/socket.io.js"
+        };
         println!(
-            "Without Node.js the parts made with npm are left out: /socket.io/socket.io.js is not \
-             served.\nClients that bring their own socket.io-client need nothing more. To have \
-             them, install Node.js (`apt-get install nodejs npm`) and start again."
+            "Without Node.js the parts made with npm {kept}.\nClients that bring their own \
+             socket.io-client need nothing more. To have them, install Node.js (`apt-get install \
+             nodejs npm`) and start again."
         );
     }
     let mut what = vec!["--package", "fanfare-cli", "--bin", "fanfare"];
@@ -45,6 +53,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     server.arg("serve");
     if !options.arguments.iter().any(|argument| argument.starts_with("--listen")) {
         server.args(["--listen", LISTEN]);
+    }
+    // Whoever tries it finds it. A server for others says so itself.
+    if env::var_os(LIVEPOLL).is_none() {
+        server.env(LIVEPOLL, "true");
     }
     replace_by(server.args(&options.arguments))
 }

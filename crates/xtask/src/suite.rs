@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::cargo::cargo;
 use crate::report::{Counts, Report};
-use crate::{conformance, fuzz, oracle, process};
+use crate::{conformance, fuzz, node, oracle, process, web};
 
 /// Formatting, lints and documentation.
 ///
@@ -47,9 +47,17 @@ fn check_steps(report: &mut Report) {
 }
 
 fn test_steps(report: &mut Report) {
+    // First, so that the server is built with its pages once, and not again for them.
+    if node::is_available() {
+        report.step("pages (build)", || web::run().map(|()| Counts::one(true)));
+    }
     report.step("Rust tests", || tests(&["--workspace", "--all-targets"]));
     report.step("documentation examples", || tests(&["--workspace", "--doc"]));
     report.step("conformance", || conformance::count(&conformance::Options::default()));
+    match web::no_browser() {
+        None => report.step("pages (Chromium)", web::count),
+        Some(reason) => report.leave_out("pages (Chromium)", reason),
+    }
     match conformance::no_autobahn() {
         None => report.step("WebSocket (Autobahn)", conformance::count_autobahn),
         Some(reason) => report.leave_out("WebSocket (Autobahn)", reason),

@@ -77,6 +77,8 @@ pub(crate) enum Kind {
     SecretText,
     /// The path part of an URL: `/socket.io`.
     UrlPath,
+    /// A namespace: `/chat`.
+    Namespace,
     /// The address of an application: `https://app.example/check`.
     Url,
     /// The address of a Redis, which may hold a password; never shown.
@@ -150,6 +152,7 @@ impl Kind {
             ),
             Self::SecretText => Ok(()),
             Self::UrlPath => check_url_path(text),
+            Self::Namespace => require(is_namespace(text), "is not a namespace"),
             Self::Url => {
                 text.parse::<services::Endpoint>().map(drop).map_err(|fault| fault.to_string())
             }
@@ -181,6 +184,7 @@ impl Kind {
                 .to_owned(),
             Self::SecretText => "any text; at least 32 random characters are good".to_owned(),
             Self::UrlPath => "a path that begins with `/`, such as /socket.io".to_owned(),
+            Self::Namespace => "a namespace such as /chat".to_owned(),
             Self::Url => "an http:// or https:// URL".to_owned(),
             Self::RedisUrl => "redis://[[user]:password@]host[:port][/db], rediss://… for TLS, or \
                                unix:///path"
@@ -202,6 +206,7 @@ impl Kind {
             Self::Path => "PATH",
             Self::Secret | Self::SecretText => "SECRET",
             Self::UrlPath => "URL_PATH",
+            Self::Namespace => "NAMESPACE",
             Self::Url => "URL",
             Self::RedisUrl => "URL",
             Self::CookieName => "NAME",
@@ -426,6 +431,8 @@ mod tests {
             (&Kind::UrlPath, word("socket.io"), Err("does not begin with `/`")),
             (&Kind::UrlPath, word("/"), Err("has no name after the `/`")),
             (&Kind::UrlPath, word("/a//b"), Err("has an empty part")),
+            (&Kind::Namespace, word("/chat"), Ok(())),
+            (&Kind::Namespace, word("/a,b"), Err("is not a namespace")),
             (&Kind::CookieName, word("io"), Ok(())),
             (
                 &Kind::CookieName,

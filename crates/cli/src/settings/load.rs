@@ -313,6 +313,14 @@ fn conflicts(settings: &Settings) -> Vec<Problem> {
             remedy: "set event_log.kind to disk, or leave the durability as it is",
         });
     }
+    let livepoll = &settings.livepoll;
+    if livepoll.enabled && settings.namespaces.contains(&livepoll.namespace) {
+        found.push(Problem::Conflict {
+            keys: "namespaces, livepoll.namespace",
+            why: "both name the same one, whose clients would need a token of live polling",
+            remedy: "leave it out of `namespaces`, or give live polling another one",
+        });
+    }
     found
 }
 

@@ -5,10 +5,12 @@
 
 mod alias;
 mod auth;
+mod console;
 mod event_log;
 mod file;
 mod kind;
 mod limits;
+mod livepoll;
 mod load;
 mod observe;
 mod problem;
@@ -27,8 +29,10 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub(crate) use self::auth::{Access, Auth};
+pub(crate) use self::console::{Console, ConsoleFor};
 pub(crate) use self::event_log::{EventLog, LogCheck, LogDurability, LogKind, OnDamage};
 pub(crate) use self::limits::Limits;
+pub(crate) use self::livepoll::Livepoll;
 pub(crate) use self::load::{Effective, Given, Inputs};
 pub(crate) use self::observe::{Metrics, Traces};
 pub(crate) use self::problem::Problems;
@@ -171,6 +175,10 @@ table::settings! {
         redis: Redis;
         + /// What rooms give to those who join.
         replay: Replay;
+        + /// Live polling.
+        livepoll: Livepoll;
+        + /// The operator's page.
+        console: Console;
     }
 }
 
@@ -402,6 +410,8 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
         Webhooks::TABLE,
         Redis::TABLE,
         Replay::TABLE,
+        Livepoll::TABLE,
+        Console::TABLE,
     ];
     parts.into_iter().flatten()
 }

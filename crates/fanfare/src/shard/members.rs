@@ -176,21 +176,23 @@ impl Shard {
     /// What is known of the sockets of a target.
     pub(crate) fn describe(&self, core: &NamespaceCore, target: &Target) -> Vec<Description> {
         let sockets = self.targets(core, target);
+        sockets.into_iter().filter_map(|key| self.describe_one(key)).collect()
+    }
+
+    /// What is known of a socket.
+    pub(crate) fn describe_one(&self, key: SocketKey) -> Option<Description> {
         let state = self.state.borrow();
-        let describe = |key: SocketKey| {
-            let socket = &state.sockets.get(key)?.socket;
-            let mut auth: Value = socket.auth().unwrap_or_default();
-            if let Some(auth) = auth.as_object_mut() {
-                auth.remove("pid"); // the secret by which the client comes back
-            }
-            Some(Description {
-                id: socket.id(),
-                handshake: socket.handshake().to_json(&auth),
-                rooms: self.rooms_of(key),
-                data: socket.data(),
-            })
-        };
-        sockets.into_iter().filter_map(describe).collect()
+        let socket = &state.sockets.get(key)?.socket;
+        let mut auth: Value = socket.auth().unwrap_or_default();
+        if let Some(auth) = auth.as_object_mut() {
+            auth.remove("pid"); // the secret by which the client comes back
+        }
+        Some(Description {
+            id: socket.id(),
+            handshake: socket.handshake().to_json(&auth),
+            rooms: self.rooms_of(key),
+            data: socket.data(),
+        })
     }
 }
 

@@ -109,6 +109,7 @@ struct Messages {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OneMessage)]
 struct One {
     message: Message,
     /// Where it stands in the event log.
@@ -127,6 +128,7 @@ struct Rooms {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MessagePublished)]
 struct Published {
     position: Option<String>,
 }

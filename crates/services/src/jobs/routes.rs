@@ -41,6 +41,7 @@ struct Which {
 
 /// A job.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OneJob)]
 struct One {
     job: Job,
     /// The update was older than what is known, and changed nothing.

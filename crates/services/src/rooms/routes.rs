@@ -38,6 +38,7 @@ struct Which {
 
 /// A room.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OneRoom)]
 struct One {
     room: RoomRecord,
 }

@@ -31,6 +31,7 @@ struct Told {
 
 /// What was told.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EventPublished)]
 struct Published {
     event: Envelope,
     /// Where it stands in the event log.

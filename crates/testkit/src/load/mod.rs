@@ -8,15 +8,19 @@
 //!
 //! The server keeps a small contract: a connection with the query `room=NAME` is a member of that
 //! room, event `publish` (room, payload) goes to the room as event `event` (payload), event `echo`
-//! is acknowledged with its arguments.
+//! is acknowledged with its arguments. [`Votes`] wants a server with live polling
+//! instead, [`Session`] one with session rooms.
 
 mod broadcast;
 mod echo;
 mod frame;
 mod idle;
 mod link;
+mod livepoll;
 mod order;
 mod process;
+mod requests;
+mod session;
 mod storm;
 mod swarm;
 
@@ -29,7 +33,9 @@ pub use self::broadcast::{Burst, Counted, Paced};
 pub use self::echo::{CountedEcho, Echo};
 pub use self::idle::Idle;
 pub use self::link::Target;
+pub use self::livepoll::Votes;
 pub use self::order::Faults;
+pub use self::session::Session;
 pub use self::storm::Storm;
 pub use self::swarm::{Ignore, Sink, Swarm};
 
@@ -63,6 +69,10 @@ pub enum Scenario {
     Idle(Idle),
     /// Clients that all come back at once, beside one that stays.
     Storm(Storm),
+    /// Participants of live polling who vote.
+    Votes(Votes),
+    /// Events of a backend to a session room.
+    Session(Session),
 }
 
 impl Plan {
@@ -80,6 +90,8 @@ impl Plan {
             Scenario::CountedEcho(echo) => echo.run(&self.target),
             Scenario::Idle(idle) => idle.run(&self.target),
             Scenario::Storm(storm) => storm.run(&self.target),
+            Scenario::Votes(votes) => votes.run(&self.target),
+            Scenario::Session(session) => session.run(&self.target),
         }
     }
 }

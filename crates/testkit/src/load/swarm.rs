@@ -94,6 +94,36 @@ impl Swarm {
     /// When the server cannot be reached, refuses, or does not answer in time.
     pub fn connect(&mut self, target: &Target, room: &str) -> Result<usize, LoadError> {
         let (stream, rest) = target.open(room)?;
+        self.hold(stream, rest)
+    }
+
+    /// The same with a query of its own.
+    ///
+    /// # Errors
+    /// As [`Swarm::connect`].
+    pub(super) fn connect_with(
+        &mut self,
+        target: &Target,
+        query: &str,
+    ) -> Result<usize, LoadError> {
+        let opened = target.open_as(query, "")?;
+        self.hold(opened.stream, opened.rest)
+    }
+
+    /// The same in no room, with a CONNECT of its own: see [`Target::open_as`].
+    ///
+    /// # Errors
+    /// As [`Swarm::connect`].
+    pub(super) fn connect_as(
+        &mut self,
+        target: &Target,
+        connect: &str,
+    ) -> Result<usize, LoadError> {
+        let opened = target.open_as("", connect)?;
+        self.hold(opened.stream, opened.rest)
+    }
+
+    fn hold(&mut self, stream: std::net::TcpStream, rest: Vec<u8>) -> Result<usize, LoadError> {
         stream.set_nonblocking(true).map_err(LoadError::Connect)?;
         let mut stream = TcpStream::from_std(stream);
         let number = self.links.len();

@@ -83,7 +83,7 @@ impl Candidate {
             .and_then(|line| line.recv_timeout(READY).ok())
             .with_context(|| format!("{} did not say that it is ready", self.name))
             .and_then(|line| {
-                serde_json::from_str(&line)
+                Ready::read(&line, child.id())
                     .with_context(|| format!("{} said {line:?}, not its port and pid", self.name))
             });
         match ready {
@@ -93,6 +93,18 @@ impl Candidate {
                 bail!(error)
             }
         }
+    }
+}
+
+impl Ready {
+    /// What a line says: its own JSON, or the address in the banner of the binary, which is the process
+    /// that was started.
+    fn read(line: &str, pid: u32) -> Option<Self> {
+        if let Ok(ready) = serde_json::from_str(line) {
+            return Some(ready);
+        }
+        let (_, address) = line.split_once("http://127.0.0.1:")?;
+        Some(Self { port: address.trim().parse().ok()?, pid })
     }
 }
 
@@ -127,12 +139,13 @@ fn stop(child: &mut Child) {
     child.wait().ok();
 }
 
-/// The first line of a server's output; the rest is read and dropped, so that it never blocks.
+/// The first line of a server's output that is not empty; the rest is read and dropped, so that it never
+/// blocks.
 fn first_line(output: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut lines = BufReader::new(output).lines().map_while(Result::ok);
-        if let Some(line) = lines.next() {
+        if let Some(line) = lines.find(|line| !line.trim().is_empty()) {
             sender.send(line).ok();
         }
         lines.for_each(drop);
@@ -143,6 +156,18 @@ fn first_line(output: impl Read + Send + 'static) -> mpsc::Receiver<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_says_where_it_is_as_json_or_in_its_banner() {
+        for (line, expected) in [
+            (r#"{"port":1,"pid":2}"#, Some((1, 2))),
+            ("  Fanfare 0.1.0 is listening on http://127.0.0.1:3000", Some((3000, 7))),
+            ("nothing of the kind", None),
+        ] {
+            let ready = Ready::read(line, 7).map(|it| (it.port, it.pid));
+            assert_eq!(ready, expected, "{line}");
+        }
+    }
 
     #[test]
     fn cores_are_shared_out_between_server_and_generator() {

@@ -118,7 +118,7 @@ impl Samples {
 }
 
 /// The middle value; between the two middle ones when their number is even.
-fn median(samples: &[f64]) -> Option<f64> {
+pub(super) fn median(samples: &[f64]) -> Option<f64> {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
     let upper = *sorted.get(sorted.len() / 2)?;

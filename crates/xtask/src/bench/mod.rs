@@ -6,14 +6,17 @@
 
 #![expect(clippy::print_stdout, reason = "the results are this program's output")]
 
+mod binary;
 mod candidate;
 mod instructions;
+mod livepoll;
 mod log;
 mod measure;
 mod prepare;
 mod recording;
 mod report;
 mod scenario;
+mod sessions;
 
 use std::thread;
 
@@ -48,6 +51,12 @@ pub(crate) struct Options {
     /// that come back at once (two minutes).
     #[arg(long, conflicts_with_all = ["quick", "full", "only", "instructions"])]
     recording: bool,
+    /// Measure live polling: 2 000 participants who vote, on one node with SQLite (three minutes).
+    #[arg(long, conflicts_with_all = ["quick", "full", "only", "instructions", "recording", "shards"])]
+    livepoll: bool,
+    /// Measure session rooms: 2 000 who are in one, 1 000 who all hear a broadcast (two minutes).
+    #[arg(long, conflicts_with_all = ["quick", "full", "only", "instructions", "recording", "shards", "livepoll"])]
+    sessions: bool,
     /// Measure one server alone.
     #[arg(long, value_parser = [prepare::OURS, prepare::NODE])]
     only: Option<String>,
@@ -69,6 +78,9 @@ impl Options {
     }
 
     fn candidates(&self) -> Result<Vec<Candidate>> {
+        if self.livepoll || self.sessions {
+            return Ok(Vec::new());
+        }
         if self.recording {
             return Ok(vec![prepare::ours(self.shards)?, prepare::recording(self.shards)?]);
         }
@@ -114,6 +126,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         println!("only {connections} idle connections: raise the limit of open files (ulimit -n)");
     }
     let filter = options.filter.as_deref().unwrap_or_default();
+    if options.livepoll {
+        return livepoll::run(&bench, filter);
+    }
+    if options.sessions {
+        return sessions::run(&bench, filter);
+    }
     let mut outcomes = Vec::new();
     let scenarios = match options.recording {
         true => recording::scenarios(mode, connections),
