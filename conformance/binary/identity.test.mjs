@@ -1,7 +1,7 @@
 // Identity and access, for stock clients of the binary: tokens of each door, guests, ends, revocation,
 // rights in rooms, and the application that is asked.
 import assert from "node:assert/strict";
-import { createHmac } from "node:crypto";
+import { createHmac, generateKeyPairSync, sign } from "node:crypto";
 import { application } from "../lib/application.mjs";
 import { suiteOfBinary, token } from "../lib/binary.mjs";
 import { call, Client, inbox, once } from "../lib/clients.mjs";
@@ -165,6 +165,53 @@ suiteOfBinary("identity", (start) => {
     await Promise.all([ended, closed]);
     socket.connect();
     assert.equal((await refused).data.details.reason, "revoked");
+    // One that is away at that moment, and would be recovered.
+    const away = client().start(t, server, { auth: { token: token(KEY, { sub: "bob", jti: "b1" }) }, reconnection: true, reconnectionDelay: 300 });
+    const said = inbox(away, "said");
+    await once(away, "connect");
+    await server.publish("user:bob", 1);
+    await said.next();
+    const outside = new Promise((resolve) => away.on("connect_error", resolve));
+    away.io.engine.close();
+    await server.api("POST", "/v1/auth/revoke", { token: "b1" });
+    await server.publish("user:bob", "not for who is kept out");
+    assert.equal((await outside).data.details.reason, "revoked");
+    assert.deepEqual([away.connected, said.rest()], [false, []]);
+  });
+
+  check("keys of a set: each algorithm, fetched once, also after a restart; no others", async (t) => {
+    const pairs = {
+      RS256: generateKeyPairSync("rsa", { modulusLength: 2048 }),
+      ES256: generateKeyPairSync("ec", { namedCurve: "P-256" }),
+      EdDSA: generateKeyPairSync("ed25519"),
+    };
+    const keys = Object.entries(pairs).map(([alg, { publicKey }]) => ({ ...publicKey.export({ format: "jwk" }), kid: alg, alg, use: "sig" }));
+    const app = await application(t, () => ({ json: { keys } }));
+    const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+    const made = (alg, claims = {}, { kid = alg, by = pairs[alg].privateKey } = {}) => {
+      const message = `${part({ alg, kid, typ: "JWT" })}.${part({ sub: "ada", exp: now() + 60, ...claims })}`;
+      const key = { key: by, dsaEncoding: "ieee-p1363" };
+      return `${message}.${sign(alg === "EdDSA" ? null : "sha256", Buffer.from(message), key).toString("base64url")}`;
+    };
+    const server = await start(t, ["--auth-jwks-url", `${app.url}/keys`, "--auth-issuers", "https://id.example"]);
+    const iss = "https://id.example";
+    for (const asked of [1, 2]) {
+      for (const alg of Object.keys(pairs)) await client().connect(t, server, { auth: { token: made(alg, { iss }) } });
+      assert.equal(app.asked.length, asked, "kept");
+      if (asked === 1) await server.restart();
+    }
+    const stranger = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey;
+    for (const [given, reason] of [
+      [made("RS256", { iss }, { by: stranger }), "signature"],
+      [made("RS256", { iss }, { kid: "ES256" }), "no_key"],
+      [made("ES256", { iss: "https://evil.example" }), "issuer"],
+      [made("ES256", {}), "issuer"],
+      [made("EdDSA", { iss, exp: now() - 60 }), "expired"],
+      ...["x", "y", "z"].map((kid) => [made("RS256", { iss }, { kid }), "no_key"]),
+    ]) assert.equal((await refusedWith(t, server, { auth: { token: given } })).details.reason, reason);
+    assert.ok(app.asked.length <= 3, `made-up keys do not make it ask: ${app.asked.length}`);
+    const headers = { authorization: `Bearer ${made("EdDSA", { iss })}` };
+    assert.equal((await server.api("GET", "/v1/rooms/user:ada/history", undefined, { key: null, headers })).ok, true);
   });
 
   check("rights in a token are exactly those", async (t) => {

@@ -186,3 +186,48 @@ fn the_first_start_prints_a_key_that_the_second_keeps() {
         assert_eq!(mode & 0o777, 0o600);
     }
 }
+
+#[test]
+fn tokens_are_made_and_explained() {
+    let secret = "a canary secret with spaces";
+    let token = |arguments: &[&str]| {
+        let mut command = fanfare(&["token"]);
+        run(command.args(arguments).env("JWT_SECRET", secret))
+    };
+    let minted = |more: &[&str]| {
+        let output = token(&[&["mint", "--subject", "ada"], more].concat());
+        assert!(output.status.success(), "{more:?}: {}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let good = minted(&["--name", "Ada", "--room", "chat:*=join,history", "--claim", "team=7"]);
+    let explained = token(&["explain", "--json", &good]);
+    let told: serde_json::Value = serde_json::from_slice(&explained.stdout).unwrap();
+    assert_eq!((&told["holds"], &told["user"]), (&true.into(), &"ada".into()), "{told}");
+    assert_eq!(told["claims"]["rooms"]["chat:*"], serde_json::json!(["join", "history"]));
+    assert_eq!((&told["claims"]["name"], &told["claims"]["team"]), (&"Ada".into(), &7.into()));
+    let other = minted(&["--claim", "exp=1"]);
+    for (given, code, word) in [
+        (good.as_str(), 0, "holds here, for the user \"ada\""),
+        (&format!("{good}x"), 1, "does not hold here: its signature is wrong"),
+        ("opaque", 1, "does not hold here: it is not a token of a form that is taken"),
+    ] {
+        let output = token(&["explain", given]);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains(word) && !said.contains("canary"), "{said}");
+        let signature = given.rsplit_once('.').map_or("", |(_, signature)| signature);
+        assert!(signature.is_empty() || !said.contains(signature), "{said}");
+    }
+    let end = run(fanfare(&["token", "explain", &other]).env("JWT_SECRET", secret));
+    let said = String::from_utf8(end.stdout).unwrap();
+    assert!(end.status.success() && said.contains("exp     "), "the end is the lifetime's: {said}");
+    for arguments in [
+        &["mint", "--subject", "a", "--room", "x=admin"][..],
+        &["mint", "--subject", "a", "--claim", "x"],
+    ] {
+        let output = token(arguments);
+        assert!(!output.status.success() && !stderr(&output).contains("panicked"), "{arguments:?}");
+    }
+    let without = run(&mut fanfare(&["token", "mint", "--subject", "ada"]));
+    assert!(stderr(&without).contains("FANFARE_AUTH_JWT_SECRET"), "{}", stderr(&without));
+}

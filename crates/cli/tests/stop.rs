@@ -4,7 +4,10 @@
 
 mod support;
 
-use serde_json::{Value, json};
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use services::{Mint, mint};
 use support::{Running, without_offset};
 use testkit::{Client, Options, Transport, http_get, http_post};
 
@@ -134,9 +137,36 @@ async fn the_log_is_json_and_holds_no_secret_at_any_level() {
     let mut command =
         support::fanfare(&["serve", "--listen", "127.0.0.1:0", "--log-level", "trace"]);
     command.arg("--data").arg(data.path()).env("FANFARE_API_KEY", "canary-api-key-canary-api-key");
+    command.env("JWT_SECRET", "canary secret of tokens");
+    command.args(["--auth-query-token", "--auth-guests=true"]);
     let server = Running::spawn(command, data.path());
-    let options = Options::default().auth(json!({"token": "canary-auth"}));
+    // Tokens by each door: good, bad, refreshed, of streams and requests.
+    let mut claims = Map::new();
+    claims.insert("name".to_owned(), json!("canary-name"));
+    let good = Mint { subject: "canary-ada".to_owned(), lifetime: Duration::from_secs(60), claims };
+    let good = mint("canary secret of tokens", good).unwrap();
+    let (message, signature) = good.rsplit_once('.').unwrap();
+    let bad = format!("{message}.canary{}", &signature[6..]);
+    for options in [
+        Options::default().auth(json!({ "token": bad })),
+        Options::default().auth(json!({ "token": "canary-opaque" })),
+        Options::default().query("token", &bad),
+        Options::default().header("Authorization", &format!("Bearer {bad}")),
+    ] {
+        assert!(Client::connect(server.url(), options).await.is_err());
+    }
+    for path in [
+        format!("/v1/sse?rooms=a&token={bad}"),
+        format!("/v1/rooms/a/history?token={bad}"),
+        format!("/v1/rooms/a/history?token={good}"),
+    ] {
+        testkit::http_get(&format!("{}{path}", server.url())).await.unwrap();
+    }
+    let options = Options::default().auth(json!({ "token": good }));
     let client = Client::connect(server.url(), options).await.unwrap();
+    let refresh = client.emit_with_ack("auth:refresh", [json!({ "token": good })]).await.unwrap();
+    assert_eq!(refresh.args[0]["ok"], true);
+    client.emit_with_ack("auth:refresh", [json!({ "token": bad })]).await.unwrap();
     let sid = client.engine_sid().to_owned();
     client.emit_with_ack("room:join", [json!({"roomId": "a b"})]).await.unwrap();
     let wrong = server.publish_raw("canary-wrong-key", b"{\"event\":\"canary-event\"").await;
@@ -147,6 +177,9 @@ async fn the_log_is_json_and_holds_no_secret_at_any_level() {
     server.signal("TERM");
     let (_, log) = tokio::task::spawn_blocking(|| server.ended()).await.unwrap();
     assert!(!log.contains("canary") && !log.contains(&sid), "{log}");
+    for part in good.split('.').skip(1) {
+        assert!(!log.contains(part), "a part of a token: {log}");
+    }
     assert!(log.lines().count() >= 2, "a start and a stop:\n{log}");
     for line in log.lines() {
         let line: Value = serde_json::from_str(line).unwrap();

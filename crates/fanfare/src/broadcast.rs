@@ -274,7 +274,8 @@ impl Broadcast {
     }
 
     /// Disconnects those of the sockets that are meant whose clients have sent no event for a time; see
-    /// [`Socket::inactive_for`](crate::Socket::inactive_for). How many they were.
+    /// [`Socket::inactive_for`](crate::Socket::inactive_for). How many they were. With `close`, their
+    /// connections are closed: of those only that are as quiet in all other namespaces.
     ///
     /// # Errors
     ///

@@ -51,8 +51,6 @@ codes! {
     Conflict = "CONFLICT", CONFLICT;
     /// The socket or stream has as many rooms as it may have.
     TooManyRooms = "TOO_MANY_ROOMS", BAD_REQUEST;
-    /// The socket went away before it had joined.
-    NotJoined = "NOT_JOINED", SERVICE_UNAVAILABLE;
     /// The namespace is not served.
     UnknownNamespace = "UNKNOWN_NAMESPACE", BAD_REQUEST;
     /// The path has other methods.

@@ -4,7 +4,7 @@
 
 use std::error::Error;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRef, FromRequest, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Request, StatusCode, header};
@@ -126,6 +126,26 @@ where
         let (head, body) = request.into_parts();
         let body = read(&Context::from_ref(state), &head.headers, body).await?;
         parse(&body).map(Json)
+    }
+}
+
+/// The same where every field may be missing: no body at all is one without fields.
+#[derive(Debug)]
+pub(crate) struct JsonOrNothing<T>(pub(crate) T);
+
+impl<T, S> FromRequest<S> for JsonOrNothing<T>
+where
+    T: DeserializeOwned + Default,
+    Context: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request<Body>, state: &S) -> Result<Self, Refusal> {
+        if request.body().size_hint().exact() == Some(0) {
+            return Ok(JsonOrNothing(T::default()));
+        }
+        Json::from_request(request, state).await.map(|Json(value)| JsonOrNothing(value))
     }
 }
 

@@ -190,7 +190,7 @@ impl Services {
             access::serve(&context, namespace);
             sessions::serve(&sessions, namespace);
             replay::serve(&context, namespace);
-            rooms::serve(&rooms, namespace);
+            rooms::serve(&rooms, &presence, namespace);
             chat::serve(&chat, namespace);
             jobs::serve(&jobs, namespace);
             presence::serve(&presence, namespace);

@@ -63,18 +63,25 @@ pub(crate) fn serve(context: &Context, namespace: &Namespace) {
     });
 }
 
-/// The first argument of an event, an object.
+/// The first argument of an event, an object. None at all is one without fields.
 ///
 /// # Errors
 ///
 /// [`Code::InvalidMessage`], with the field and what was expected.
 pub(crate) fn argument<T: DeserializeOwned>(args: &Args) -> Result<T, Refusal> {
     let not_one = || unfit(Code::InvalidMessage, "", "one argument, an object");
+    if args.is_empty() {
+        return fields("{}");
+    }
     let raw: (Box<serde_json::value::RawValue>,) = args.parse().map_err(|_| not_one())?;
     let text = raw.0.get();
     if !text.trim_start().starts_with('{') {
         return Err(not_one());
     }
+    fields(text)
+}
+
+fn fields<T: DeserializeOwned>(text: &str) -> Result<T, Refusal> {
     let mut json = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();

@@ -17,7 +17,7 @@ use crate::Services;
 use crate::caller::Author;
 use crate::code::Code;
 use crate::context::Context;
-use crate::http::{Answer, In, Json, Key, Path, Query};
+use crate::http::{Answer, In, Json, JsonOrNothing, Key, Path, Query};
 use crate::names;
 use crate::refusal::Refusal;
 
@@ -209,7 +209,7 @@ async fn show(
 /// Ends all connections of a user.
 #[utoipa::path(
     post, path = "/v1/users/{id}/disconnect", tag = "users", params(("id" = String, Path)),
-    request_body = Ending,
+    request_body = Option<Ending>,
     responses((status = 200, body = Closed), (status = 400), (status = 401)),
     security(("key" = []))
 )]
@@ -217,7 +217,7 @@ async fn disconnect_user(
     _: Key,
     State(context): State<Context>,
     Path(id): Path<String>,
-    Json(ending): Json<Ending>,
+    JsonOrNothing(ending): JsonOrNothing<Ending>,
 ) -> Result<Answer<Closed>, Refusal> {
     Ok(Answer(Closed { closed: context.end_all(&room_of(&id)?, ending).await? }))
 }
@@ -225,7 +225,7 @@ async fn disconnect_user(
 /// Ends the connection of a socket.
 #[utoipa::path(
     post, path = "/v1/sockets/{id}/disconnect", tag = "users", params(("id" = String, Path)),
-    request_body = Ending,
+    request_body = Option<Ending>,
     responses((status = 200, body = Closed), (status = 400), (status = 401), (status = 404)),
     security(("key" = []))
 )]
@@ -233,7 +233,7 @@ async fn disconnect_socket(
     _: Key,
     State(context): State<Context>,
     Path(id): Path<String>,
-    Json(ending): Json<Ending>,
+    JsonOrNothing(ending): JsonOrNothing<Ending>,
 ) -> Result<Answer<Closed>, Refusal> {
     let unknown = || Refusal::new(Code::ChannelNotFound, "There is no such socket.");
     SocketId::parse(&id).map_err(|_| unknown())?;

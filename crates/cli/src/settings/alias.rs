@@ -27,6 +27,8 @@ struct Alias {
 enum Form {
     /// It is written the same.
     Same,
+    /// A secret: exactly as it is, with the spaces around it.
+    Exact,
     /// The port of an address.
     Port,
     /// A list of origins: by commas, or as JSON; a slash at their ends is left out.
@@ -76,7 +78,7 @@ const ALIASES: [Alias; 20] = [
     },
     Alias { name: "LOG_LEVEL", key: "log.level", form: Form::Level },
     Alias { name: "METRICS_PORT", key: "metrics.listen", form: Form::Port },
-    Alias { name: "JWT_SECRET", key: "auth.jwt_secret", form: Form::Same },
+    Alias { name: "JWT_SECRET", key: "auth.jwt_secret", form: Form::Exact },
     Alias { name: "REDIS_URL", key: "redis.url", form: Form::Redis },
     Alias { name: "REDIS_HOST", key: "redis.url", form: Form::Redis },
     Alias { name: "REDIS_PORT", key: "redis.url", form: Form::Redis },
@@ -200,7 +202,11 @@ impl Around<'_> {
         value: &OsString,
     ) -> Result<Given, Problem> {
         let mut names = vec![alias.name];
-        let word = match value.to_str().map(str::trim) {
+        let text = match alias.form {
+            Form::Exact => value.to_str(),
+            _ => value.to_str().map(str::trim),
+        };
+        let word = match text {
             None => Err("is not UTF-8".to_owned()),
             Some(_) if alias.form == Form::Redis => redis_url::from_parts(|name| self.said(name))
                 .map(|(url, parts)| {
@@ -232,7 +238,7 @@ impl Around<'_> {
 
     fn translated(&self, alias: &Alias, text: &str) -> Result<String, String> {
         match alias.form {
-            Form::Same | Form::Redis => Ok(text.to_owned()),
+            Form::Same | Form::Exact | Form::Redis => Ok(text.to_owned()),
             Form::Port => {
                 let port = text.parse().map_err(|_| "is not a port".to_owned())?;
                 Ok(SocketAddr::new(self.address(alias.key), port).to_string())
@@ -408,6 +414,7 @@ mod tests {
             ("LOG_LEVEL", "WARNING", "log.level", "warn"),
             ("LOG_LEVEL", "debug", "log.level", "debug"),
             ("JWT_SECRET", "s3cret-s3cret", "auth.jwt_secret", "s3cret-s3cret"),
+            ("JWT_SECRET", " my gr\u{fc}n s3cret\n", "auth.jwt_secret", " my gr\u{fc}n s3cret\n"),
             ("REDIS_URL", "redis://cache:6379/1", "redis.url", "redis://cache:6379/1"),
             ("REDIS_HOST", "cache", "redis.url", "redis://cache"),
             ("REDIS_PORT", "6380", "redis.url", "redis://localhost:6380"),
@@ -477,7 +484,6 @@ mod tests {
             ),
             ("RATE_LIMIT_CONNECTIONS_PER_IP", "few", vec!["limits.connections_per_ip: `few`"]),
             ("LOG_LEVEL", "loud", vec!["log.level: `loud` is not one of", "variable LOG_LEVEL"]),
-            ("JWT_SECRET", "ca na ry", vec!["auth.jwt_secret: the value contains a space"]),
             ("REDIS_URL", "http://canary", vec!["redis.url: the value is no address of a Redis"]),
             ("REDIS_URL", "redis://:canary@host:many", vec!["redis.url: the value is no address"]),
             ("REDIS_HOST", "canary host", vec!["the value of REDIS_HOST is not a host name"]),
@@ -486,7 +492,7 @@ mod tests {
             for part in parts {
                 assert!(message.contains(part), "{name}: {part} in {message}");
             }
-            assert!(!message.contains("canary") && !message.contains("ca na ry"), "{message}");
+            assert!(!message.contains("canary"), "{message}");
         }
     }
 

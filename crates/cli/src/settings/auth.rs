@@ -8,7 +8,7 @@ table::settings! {
     /// `auth.session_url` everybody is a guest, and tokens are not looked at.
     struct Auth at "auth." {
         /// The secret of tokens that are signed with one (HS256, HS384, HS512).
-        jwt_secret: Option<Secret> = Kind::Secret, None,
+        jwt_secret: Option<Secret> = Kind::SecretText, None,
             "a default secret would be everybody's";
         /// The PEM file with the public key of tokens that are signed with RSA, EC (P-256, P-384) or
         /// Ed25519.
@@ -33,7 +33,7 @@ table::settings! {
         session_holds: Span = Kind::Duration { min: seconds(1), max: HOUR }, Some("60s"),
             "a logout takes effect within a minute even if nobody revokes";
         /// The secret that questions to the application are signed with.
-        signing_secret: Option<Secret> = Kind::Secret, None,
+        signing_secret: Option<Secret> = Kind::SecretText, None,
             "a default secret would be everybody's";
         /// Whether clients without a token may come; when unset, only if there is no identity.
         guests: Option<bool> = Kind::Switch, None,

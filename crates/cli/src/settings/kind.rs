@@ -73,6 +73,8 @@ pub(crate) enum Kind {
     Path,
     /// A secret that travels in an HTTP header; never shown.
     Secret,
+    /// A secret that never leaves the process: any text, exactly as it is; never shown.
+    SecretText,
     /// The path part of an URL: `/socket.io`.
     UrlPath,
     /// A namespace: `/chat`.
@@ -148,6 +150,7 @@ impl Kind {
                 text.bytes().all(|b| b.is_ascii_graphic()),
                 "contains a space or a character outside ASCII",
             ),
+            Self::SecretText => Ok(()),
             Self::UrlPath => check_url_path(text),
             Self::Namespace => require(is_namespace(text), "is not a namespace"),
             Self::Url => {
@@ -179,6 +182,7 @@ impl Kind {
             Self::Secret => "visible ASCII characters without spaces; at least 32 random \
                              characters are good"
                 .to_owned(),
+            Self::SecretText => "any text; at least 32 random characters are good".to_owned(),
             Self::UrlPath => "a path that begins with `/`, such as /socket.io".to_owned(),
             Self::Namespace => "a namespace such as /chat".to_owned(),
             Self::Url => "an http:// or https:// URL".to_owned(),
@@ -200,7 +204,7 @@ impl Kind {
         match self {
             Self::Address => "ADDRESS",
             Self::Path => "PATH",
-            Self::Secret => "SECRET",
+            Self::Secret | Self::SecretText => "SECRET",
             Self::UrlPath => "URL_PATH",
             Self::Namespace => "NAMESPACE",
             Self::Url => "URL",
@@ -437,6 +441,8 @@ mod tests {
             ),
             (&Kind::Secret, word("s3cret!"), Ok(())),
             (&Kind::Secret, word("a b"), Err("contains a space or a character outside ASCII")),
+            (&Kind::SecretText, word(" gr\u{fc}n is a b "), Ok(())),
+            (&Kind::SecretText, word(""), Err("is empty")),
             (&Kind::Path, text(""), Err("is empty")),
             (&Kind::Choice(&["json", "msgpack"]), text("xml"), Err("is not one of the choices")),
         ];

@@ -104,7 +104,7 @@ table::settings! {
         url: Option<String> = Kind::Url, None,
             "only the application knows where it listens";
         /// The secret they are signed with.
-        secret: Option<Secret> = Kind::Secret, None,
+        secret: Option<Secret> = Kind::SecretText, None,
             "a default secret would be everybody's";
         /// Which are sent.
         events: Vec<String> = Kind::List {

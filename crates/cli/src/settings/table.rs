@@ -35,7 +35,7 @@ impl Setting {
 
     /// Whether the value must never be shown.
     pub(crate) fn is_secret(&self) -> bool {
-        matches!(self.kind, Kind::Secret | Kind::RedisUrl)
+        matches!(self.kind, Kind::Secret | Kind::SecretText | Kind::RedisUrl)
     }
 
     /// Whether the value is `true` or `false`.

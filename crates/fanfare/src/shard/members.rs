@@ -158,7 +158,13 @@ impl Shard {
                 let slot = state.sockets.get(*key);
                 slot.is_some_and(|slot| slot.socket.inactive_for() >= time)
             };
-            sockets.into_iter().filter(is_inactive).collect()
+            // A connection is ended when it is quiet in all its namespaces.
+            let may_end = |key: &SocketKey| {
+                let session = state.sockets.get(*key).map(|slot| slot.socket.session_key());
+                let session = session.and_then(|session| state.sessions.get(session));
+                !close || session.is_none_or(|session| session.sockets.iter().all(is_inactive))
+            };
+            sockets.into_iter().filter(is_inactive).filter(may_end).collect()
         };
         let count = inactive.len();
         for socket in inactive {

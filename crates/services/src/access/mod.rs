@@ -29,6 +29,7 @@ use crate::context::Context;
 use crate::names::{self, NotJoinable, ROOM_FORM};
 use crate::outgoing::{Endpoint, Outgoing};
 use crate::refusal::Refusal;
+use crate::sessions;
 use crate::sign::SigningKey;
 
 pub use self::grants::{Grants, GrantsError, MAX_GRANTS, Right};
@@ -210,6 +211,7 @@ pub(crate) fn serve(context: &Context, namespace: &Namespace) {
     namespace.recovery_guard(move |socket: Socket, rooms: Vec<Room>| {
         let context = context.clone();
         async move {
+            sessions::check_same(&socket).map_err(|refusal| refusal.connect_error())?;
             for room in &rooms {
                 if names::check_joinable(room.as_str()).is_ok() {
                     let allowed = context.allow(&socket, Right::Join, room.as_str(), "rooms").await;

@@ -24,8 +24,8 @@ struct Sent {
     #[serde(flatten)]
     room: RoomName,
     content: String,
-    #[serde(default, rename = "type")]
-    kind: MessageKind,
+    #[serde(rename = "type")]
+    kind: Option<MessageKind>,
     #[serde(default)]
     metadata: Option<Map<String, Value>>,
     #[serde(default)]
@@ -98,14 +98,15 @@ where
 impl Chat {
     async fn on_message(self, socket: Socket, sent: Sent) -> Result<Value, Refusal> {
         let room = sent.room.name()?;
-        if sent.kind == MessageKind::System {
+        let kind = sent.kind.unwrap_or_default();
+        if kind == MessageKind::System {
             let message = "Messages of type system are sent by backends.";
             return Err(Refusal::new(Code::PermissionDenied, message));
         }
         self.may_write(&socket, &room).await?;
         let author = Caller::of(&socket).author(&socket);
         let draft = Draft {
-            kind: sent.kind,
+            kind,
             content: sent.content,
             metadata: sent.metadata.unwrap_or_default(),
             client_id: sent.client_id,

@@ -17,7 +17,11 @@ use crate::Services;
 use crate::caller::Author;
 use crate::code::Code;
 use crate::http::{Answer, In, Json, Key, Path, Query};
+use crate::names;
 use crate::refusal::Refusal;
+
+/// The longest name of an author, in bytes: as in tokens.
+const MAX_NAME_BYTES: usize = 255;
 
 pub(crate) fn routes() -> OpenApiRouter<Services> {
     OpenApiRouter::new()
@@ -158,6 +162,19 @@ async fn list(
     Ok(Answer(Messages { messages, more }))
 }
 
+/// Somebody who could have sent it.
+fn author(user: As) -> Result<Author, Refusal> {
+    if names::check_name(&names::room_of_user(&user.id)).is_err() || user.id.is_empty() {
+        let expected = "the id of a user: 1 to 250 visible ASCII characters, without * and #";
+        return Err(Refusal::field(Code::InvalidRequest, "user.id", expected));
+    }
+    if user.name.as_ref().is_some_and(|name| name.len() > MAX_NAME_BYTES) {
+        let expected = format!("at most {MAX_NAME_BYTES} bytes of text");
+        return Err(Refusal::field(Code::InvalidRequest, "user.name", &expected));
+    }
+    Ok(Author { id: user.id, name: user.name })
+}
+
 /// Sends a message to a room, as a backend or in the name of a user.
 #[utoipa::path(
     post, path = "/v1/rooms/{room}/messages", tag = "chat", params(("room" = String, Path), In),
@@ -173,7 +190,7 @@ async fn send(
     Json(sent): Json<Sent>,
 ) -> Result<Answer<One>, Refusal> {
     let user = match sent.user {
-        Some(user) => Author { id: user.id, name: user.name },
+        Some(user) => author(user)?,
         None => Author { id: "backend".to_owned(), name: None },
     };
     let Sent { content, kind, metadata, client_id, .. } = sent;

@@ -9,7 +9,8 @@ use crate::caller::Author;
 use crate::sign::unique_id;
 use crate::time::{json, now_ms};
 
-pub(super) const STEPS: &[&str] = &["CREATE TABLE messages ( \
+pub(super) const STEPS: &[&str] = &[
+    "CREATE TABLE messages ( \
          seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, namespace TEXT NOT NULL, \
          room TEXT NOT NULL, user TEXT NOT NULL, name TEXT, kind TEXT NOT NULL, content TEXT NOT NULL, \
          metadata TEXT NOT NULL, client TEXT, time_ms INTEGER NOT NULL, edited_ms INTEGER, \
@@ -20,7 +21,13 @@ pub(super) const STEPS: &[&str] = &["CREATE TABLE messages ( \
      CREATE TABLE receipts ( \
          namespace TEXT NOT NULL, user TEXT NOT NULL, room TEXT NOT NULL, seq INTEGER NOT NULL, \
          time_ms INTEGER NOT NULL, PRIMARY KEY (namespace, user, room)) WITHOUT ROWID; \
-     CREATE INDEX receipts_of_room ON receipts (namespace, room)"];
+     CREATE INDEX receipts_of_room ON receipts (namespace, room)",
+    // Nobody is the same guest again: these would stay for ever.
+    "CREATE INDEX receipts_of_guests ON receipts (time_ms) WHERE user >= 'guest:' AND user < 'guest;'",
+];
+
+/// How many receipts of guests are kept; of more the oldest go.
+const MAX_GUESTS_RECEIPTS: u32 = 10_000;
 
 /// What a message is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -278,7 +285,25 @@ pub(super) fn read_up_to(
              SET seq = excluded.seq, time_ms = excluded.time_ms WHERE excluded.seq > receipts.seq",
         )?
         .execute((&message.namespace, user, &message.room_id, message.seq, now()))?;
+    // Now and then, by the clock, so that most receipts cost one insertion.
+    if changed > 0 && user.starts_with("guest:") && now() % 16 == 0 {
+        trim_guests(transaction, MAX_GUESTS_RECEIPTS)?;
+    }
     Ok(changed > 0)
+}
+
+/// Drops the receipts of guests beyond so many, the oldest first, at most so many at a time.
+fn trim_guests(transaction: &Transaction<'_>, keep: u32) -> rusqlite::Result<()> {
+    const AT_A_TIME: u32 = 1_000;
+    transaction
+        .prepare_cached(
+            "DELETE FROM receipts WHERE (namespace, user, room) IN ( \
+                 SELECT namespace, user, room FROM receipts \
+                 WHERE user >= 'guest:' AND user < 'guest;' \
+                 ORDER BY time_ms DESC LIMIT ?2 OFFSET ?1)",
+        )?
+        .execute((keep, AT_A_TIME))
+        .map(drop)
 }
 
 /// How many messages of others a user has not read.
@@ -346,4 +371,43 @@ pub(super) fn receipts(
         Ok(Receipt { user_id: row.get(0)?, message_id: row.get(1)? })
     })?;
     rows.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    #[tokio::test]
+    async fn of_the_receipts_of_guests_the_latest_are_kept_and_those_of_users_all() {
+        let store = Store::open(None).unwrap();
+        store.migrate("chat", STEPS).unwrap();
+        let (left, plan) = store
+            .write(|it| {
+                for index in 0..30 {
+                    let user = if index % 3 == 0 { "u" } else { "guest:" };
+                    it.execute(
+                        "INSERT INTO receipts VALUES ('/', ?1 || ?2, 'r', 1, ?2)",
+                        (user, index),
+                    )?;
+                }
+                trim_guests(it, 5)?;
+                let mut rows = it.prepare("SELECT user FROM receipts ORDER BY time_ms")?;
+                let left: Vec<String> =
+                    rows.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+                let plan: String = it.query_row(
+                    "EXPLAIN QUERY PLAN SELECT namespace FROM receipts \
+                     WHERE user >= 'guest:' AND user < 'guest;' ORDER BY time_ms DESC",
+                    [],
+                    |row| row.get(3),
+                )?;
+                Ok((left, plan))
+            })
+            .await
+            .unwrap();
+        let guests: Vec<&String> = left.iter().filter(|it| it.starts_with("guest:")).collect();
+        assert_eq!(guests, ["guest:23", "guest:25", "guest:26", "guest:28", "guest:29"]);
+        assert_eq!(left.len() - guests.len(), 10, "of users");
+        assert!(plan.contains("receipts_of_guests"), "{plan}");
+    }
 }

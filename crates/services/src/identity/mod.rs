@@ -534,6 +534,11 @@ impl Identity {
         if let Some(place) = socket.extension::<Place>() {
             self.0.live.renew(*place, user.clone());
         }
+        // Revoked between the check and now: whoever revoked did not find it here.
+        if self.0.revocations.has(&user) {
+            socket.disconnect(true);
+            return Err(TokenError::Revoked.into());
+        }
         socket.insert(Caller::User(user));
         Ok(Refreshed { expires_at })
     }

@@ -112,12 +112,19 @@ enum Timer {
 pub(super) struct Documents {
     rules: Rules,
     documents: HashMap<Key, Document>,
+    /// What each device looks at. Not asked of its socket, whose rooms may be left in other ways.
+    devices: HashMap<SocketId, BTreeSet<Key>>,
     timers: BTreeSet<(Instant, Timer)>,
 }
 
 impl Documents {
     pub(super) fn new(rules: Rules) -> Self {
-        Documents { rules, documents: HashMap::new(), timers: BTreeSet::new() }
+        Documents {
+            rules,
+            documents: HashMap::new(),
+            devices: HashMap::new(),
+            timers: BTreeSet::new(),
+        }
     }
 
     /// A device looks at a document: what the others are told.
@@ -130,6 +137,7 @@ impl Documents {
     ) -> Option<Told> {
         let document = self.documents.entry(key.clone()).or_default();
         let fresh = !document.users.contains_key(&who.id);
+        self.devices.entry(device).or_default().insert(key.clone());
         let user = document.users.entry(who.id.clone()).or_insert_with(|| User {
             name: who.name.clone(),
             devices: Vec::new(),
@@ -165,6 +173,7 @@ impl Documents {
         device: SocketId,
         now: Instant,
     ) -> Option<Told> {
+        self.forget(key, device);
         let user = self.documents.get_mut(key)?.users.get_mut(who)?;
         let was_here = user.devices.contains(&device);
         user.devices.retain(|other| *other != device);
@@ -173,6 +182,7 @@ impl Documents {
 
     /// A device lost its connection: its user leaves after a while, unless it is back.
     pub(super) fn lose(&mut self, key: &Key, who: &str, device: SocketId, now: Instant) {
+        self.forget(key, device);
         let Some(document) = self.documents.get_mut(key) else { return };
         let Some(user) = document.users.get_mut(who) else { return };
         user.devices.retain(|other| *other != device);
@@ -180,6 +190,19 @@ impl Documents {
             let at = now + self.rules.grace;
             user.leaves = Some(at);
             self.timers.insert((at, Timer::Leave(key.clone(), who.to_owned())));
+        }
+    }
+
+    /// What a device looks at.
+    pub(super) fn seen_by(&self, device: SocketId) -> Vec<Key> {
+        self.devices.get(&device).into_iter().flatten().cloned().collect()
+    }
+
+    fn forget(&mut self, key: &Key, device: SocketId) {
+        let Some(seen) = self.devices.get_mut(&device) else { return };
+        seen.remove(key);
+        if seen.is_empty() {
+            self.devices.remove(&device);
         }
     }
 
@@ -459,6 +482,7 @@ mod tests {
         assert_eq!(documents.expire(now + RULES.grace), [(key(), Told::Left("a".to_owned()))]);
         assert_eq!(documents.leave(&key(), "b", device(2), now), None);
         assert!(documents.documents.is_empty() && documents.timers.is_empty());
+        assert!(documents.devices.is_empty());
     }
 
     #[test]

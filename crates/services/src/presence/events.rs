@@ -15,6 +15,9 @@ use crate::code::Code;
 use crate::listen::{listen, tell};
 use crate::refusal::Refusal;
 
+/// The field of a socket's data that is there while its user is away from it.
+const AWAY: &str = "away";
+
 /// How many users' statuses may be asked for at once.
 const MAX_USERS: usize = 200;
 
@@ -72,6 +75,20 @@ where
     listen(namespace, event, move |socket, argument| handler(presence.clone(), socket, argument));
 }
 
+/// Keeps with a socket whether its user is away from it.
+fn remember(socket: &Socket, away: bool) {
+    let mut data = socket.data();
+    let Some(fields) = data.as_object_mut().filter(|it| it.contains_key(AWAY) != away) else {
+        return;
+    };
+    if away {
+        fields.insert(AWAY.to_owned(), json!(true));
+    } else {
+        fields.remove(AWAY);
+    }
+    socket.set_data(data);
+}
+
 impl Presence {
     fn key(socket: &Socket, document: &str) -> Key {
         Key { namespace: socket.namespace().name().to_owned(), document: document.to_owned() }
@@ -81,7 +98,9 @@ impl Presence {
     async fn connected(&self, socket: &Socket) {
         if let Some(user) = Caller::of(socket).user() {
             let key = (socket.namespace().name().to_owned(), user.id.to_string());
-            let changed = self.statuses().set(&key, socket.id(), false);
+            // Who was away and lost the connection for a moment is away.
+            let away = socket.recovered() && socket.data().get(AWAY).is_some();
+            let changed = self.statuses().set(&key, socket.id(), away);
             if let Some(status) = changed {
                 self.tell_status(&key, status);
             }
@@ -98,14 +117,17 @@ impl Presence {
                 self.look_at(socket, document);
                 tell(socket, "presence:state", &self.told(socket, document));
             }
+            if let Some(user) = room.as_str().strip_prefix("status.") {
+                let status = self.status(socket.namespace().name(), user);
+                tell(socket, "user:status", &super::status_told(user, status));
+            }
         }
     }
 
     fn disconnected(&self, socket: &Socket, end: &Disconnect) {
         let (who, now) = (Caller::of(socket).author(socket), Instant::now());
-        for room in &end.rooms {
-            let Some(document) = room.as_str().strip_prefix("presence.") else { continue };
-            let key = Self::key(socket, document);
+        let seen = self.documents().seen_by(socket.id());
+        for key in seen {
             if end.reason.is_recoverable() {
                 self.documents().lose(&key, &who.id, socket.id(), now);
             } else {
@@ -148,11 +170,16 @@ impl Presence {
         let room = room_of(&named.document_id, Code::InvalidMessage)?;
         self.context.allow(&socket, Right::Presence, &room, "documentId").await?;
         let invalid = |_| Refusal::new(Code::InvalidMessage, "The document's id is none.");
-        let joined = socket.join(room).map_err(invalid)?.await;
+        let joined = socket.join(&room).map_err(invalid)?.await;
         joined.map_err(|error| crate::rooms::not_joined(&socket, &error))?;
         self.look_at(&socket, &named.document_id);
         let state = self.told(&socket, &named.document_id);
         tell(&socket, "presence:state", &state);
+        // Who looked away while it still joined has looked away: that was nobody's then.
+        let rooms = socket.rooms().await;
+        if socket.is_connected() && rooms.iter().all(|joined| joined.as_str() != room) {
+            self.look_away(&socket, &named.document_id);
+        }
         Ok(state)
     }
 
@@ -160,14 +187,18 @@ impl Presence {
         let room = room_of(&named.document_id, Code::InvalidMessage)?;
         let invalid = |_| Refusal::new(Code::InvalidMessage, "The document's id is none.");
         socket.leave(room).map_err(invalid)?;
-        let (key, who) =
-            (Self::key(&socket, &named.document_id), Caller::of(&socket).author(&socket));
+        self.look_away(&socket, &named.document_id);
+        Ok(json!({}))
+    }
+
+    /// A socket has left the room of a document, in whatever way.
+    pub(crate) fn look_away(&self, socket: &Socket, document: &str) {
+        let (key, who) = (Self::key(socket, document), Caller::of(socket).author(socket));
         let told = self.documents().leave(&key, &who.id, socket.id(), Instant::now());
         if let Some(told) = told {
             self.tell(&key, told, None);
         }
         self.changed.notify_one();
-        Ok(json!({}))
     }
 
     async fn on_update(self, socket: Socket, moved: Moved) -> Result<Value, Refusal> {
@@ -206,6 +237,7 @@ impl Presence {
                 return Err(Refusal::field(Code::InvalidMessage, "status", expected));
             }
         };
+        remember(&socket, away);
         let key = (socket.namespace().name().to_owned(), user.id.to_string());
         let changed = self.statuses().set(&key, socket.id(), away);
         if let Some(status) = changed {

@@ -152,8 +152,8 @@ impl Presence {
     fn tell_status(&self, (namespace, user): &UserKey, status: Status) {
         let Ok(namespace) = self.context.namespace(namespace) else { return };
         let Ok(room) = status_room(user, Code::InvalidMessage) else { return };
-        let told = json!({ "userId": user, "status": status, "timestamp": crate::time::now() });
-        if let Err(error) = namespace.to(room).unrecorded().emit("user:status", (told,)) {
+        let told = (status_told(user, status),);
+        if let Err(error) = namespace.to(room).unrecorded().emit("user:status", told) {
             tracing::debug!(%error, "the status of a user could not be told");
         }
     }
@@ -180,6 +180,10 @@ impl Presence {
             }
         }
     }
+}
+
+fn status_told(user: &str, status: Status) -> Value {
+    json!({ "userId": user, "status": status, "timestamp": crate::time::now() })
 }
 
 /// Never kept: what is true now is told again to who comes back.

@@ -13,20 +13,28 @@ use crate::code::Code;
 use crate::history::{Event, POSITION_FORM, position};
 use crate::listen::refuse;
 use crate::names::check_joinable;
+use crate::presence::Presence;
 use crate::refusal::Refusal;
 use crate::replay::given_past;
 
 /// Lets the clients of a namespace join and leave rooms.
-pub(super) fn serve(rooms: &Rooms, namespace: &Namespace) {
-    let (to_join, to_leave) = (rooms.clone(), rooms.clone());
+pub(super) fn serve(rooms: &Rooms, presence: &Presence, namespace: &Namespace) {
+    let (to_join, to_leave, presence) = (rooms.clone(), rooms.clone(), presence.clone());
     namespace
         .on("room:join", move |socket, args, ack| join(to_join.clone(), socket, args, ack))
-        .on("room:leave", move |socket, args, ack| leave(to_leave.clone(), socket, args, ack));
+        .on("room:leave", move |socket, args, ack| {
+            let (rooms, presence) = (to_leave.clone(), presence.clone());
+            leave(rooms, presence, socket, args, ack)
+        });
 }
 
 async fn join(rooms: Rooms, socket: Socket, args: Args, ack: Ack) {
     let answer = joined(&rooms, &socket, &args, &ack).await;
+    let room = answer.as_ref().ok().map(|done| done.room.clone());
     send(&socket, ack, answer);
+    if let Some(room) = room {
+        rooms.confirm(&socket, &room).await;
+    }
 }
 
 async fn joined(rooms: &Rooms, socket: &Socket, args: &Args, ack: &Ack) -> Result<Done, Refusal> {
@@ -50,8 +58,13 @@ async fn joined(rooms: &Rooms, socket: &Socket, args: &Args, ack: &Ack) -> Resul
     Ok(done)
 }
 
-async fn leave(rooms: Rooms, socket: Socket, args: Args, ack: Ack) {
+async fn leave(rooms: Rooms, presence: Presence, socket: Socket, args: Args, ack: Ack) {
     let answer = left(&rooms, &socket, &args);
+    // A room like others, but for those who are seen in it.
+    let document = answer.as_ref().ok().and_then(|done| done.room.strip_prefix("presence."));
+    if let Some(document) = document {
+        presence.look_away(&socket, document);
+    }
     send(&socket, ack, answer);
 }
 
@@ -131,8 +144,8 @@ pub(crate) fn not_joined(socket: &Socket, error: &JoinError) -> Refusal {
             Refusal::new(Code::TooManyRooms, "The socket is in as many rooms as it may be.")
                 .with(json!({ "max_rooms": max }))
         }
-        // The socket went away meanwhile: nobody will read this.
-        error => Refusal::new(Code::NotJoined, error.to_string()),
+        // The socket went away meanwhile: whoever asked by it will not read this.
+        error => Refusal::new(Code::ConnectionLost, error.to_string()),
     }
 }
 

@@ -19,6 +19,9 @@ pub(super) struct RoomKey {
 #[derive(Debug, Default)]
 pub(super) struct Members {
     rooms: HashMap<RoomKey, HashMap<String, Member>>,
+    /// Where each device is. Not asked of its socket: who is taken out of a room, or leaves while it still
+    /// joins, must not stay here for ever.
+    devices: HashMap<SocketId, BTreeSet<RoomKey>>,
     /// Those whose last device lost its connection, by when they are taken to have left.
     leaving: BTreeSet<(Instant, RoomKey, String)>,
 }
@@ -35,6 +38,7 @@ impl Members {
     pub(super) fn enter(&mut self, key: &RoomKey, who: &Author, device: SocketId) -> (bool, usize) {
         let users = self.rooms.entry(key.clone()).or_default();
         let fresh = !users.contains_key(&who.id);
+        self.devices.entry(device).or_default().insert(key.clone());
         let member = users.entry(who.id.clone()).or_insert_with(|| Member {
             name: who.name.clone(),
             devices: Vec::new(),
@@ -54,6 +58,7 @@ impl Members {
 
     /// A device left on purpose: whether its user has left, and how many there are still.
     pub(super) fn leave(&mut self, key: &RoomKey, who: &str, device: SocketId) -> (bool, usize) {
+        self.forget(key, device);
         let Some(users) = self.rooms.get_mut(key) else { return (false, 0) };
         let Some(member) = users.get_mut(who) else { return (false, users.len()) };
         let was_here = member.devices.contains(&device);
@@ -71,6 +76,7 @@ impl Members {
 
     /// A device lost its connection: its user leaves at a time, unless it is back before.
     pub(super) fn lose(&mut self, key: &RoomKey, who: &str, device: SocketId, at: Instant) {
+        self.forget(key, device);
         let Some(member) = self.rooms.get_mut(key).and_then(|users| users.get_mut(who)) else {
             return;
         };
@@ -78,6 +84,33 @@ impl Members {
         if member.devices.is_empty() && member.leaves.is_none() {
             member.leaves = Some(at);
             self.leaving.insert((at, key.clone(), who.to_owned()));
+        }
+    }
+
+    /// A room is no more: whether somebody was in it.
+    pub(super) fn dissolve(&mut self, key: &RoomKey) -> bool {
+        let Some(users) = self.rooms.remove(key) else { return false };
+        for (id, member) in users {
+            if let Some(at) = member.leaves {
+                self.leaving.remove(&(at, key.clone(), id));
+            }
+            for device in member.devices {
+                self.forget(key, device);
+            }
+        }
+        true
+    }
+
+    /// The rooms that a device is in.
+    pub(super) fn rooms_of(&self, device: SocketId) -> Vec<RoomKey> {
+        self.devices.get(&device).into_iter().flatten().cloned().collect()
+    }
+
+    fn forget(&mut self, key: &RoomKey, device: SocketId) {
+        let Some(rooms) = self.devices.get_mut(&device) else { return };
+        rooms.remove(key);
+        if rooms.is_empty() {
+            self.devices.remove(&device);
         }
     }
 
@@ -100,6 +133,11 @@ impl Members {
     /// When somebody leaves next.
     pub(super) fn next(&self) -> Option<Instant> {
         self.leaving.first().map(|(at, _, _)| *at)
+    }
+
+    #[cfg(test)]
+    fn is_empty(&self) -> bool {
+        self.rooms.is_empty() && self.leaving.is_empty() && self.devices.is_empty()
     }
 
     /// How many users there are in a room.
@@ -150,7 +188,26 @@ mod tests {
         assert_eq!(members.expire(now), [(room.clone(), author("ada"), 1)]);
         assert_eq!(members.leave(&room, "bob", other), (true, 0));
         assert_eq!(members.leave(&room, "bob", other), (false, 0));
-        assert!(members.rooms.is_empty() && members.leaving.is_empty());
+        assert!(members.is_empty());
+    }
+
+    #[test]
+    fn a_room_that_is_no_more_has_nobody() {
+        let (mut members, now) = (Members::default(), Instant::now());
+        let (room, other) = (key("a"), key("b"));
+        assert!(!members.dissolve(&room));
+        for (id, number) in [("ada", 1), ("ada", 2), ("bob", 3)] {
+            members.enter(&room, &author(id), device(number));
+        }
+        members.enter(&other, &author("ada"), device(1));
+        members.lose(&room, "bob", device(3), now);
+        assert!(members.dissolve(&room));
+        assert_eq!(members.rooms_of(device(1)), [other.clone()]);
+        assert_eq!(members.expire(now), []);
+        assert_eq!(members.enter(&room, &author("ada"), device(2)), (true, 1));
+        members.leave(&room, "ada", device(2));
+        members.leave(&other, "ada", device(1));
+        assert!(members.is_empty());
     }
 
     proptest! {

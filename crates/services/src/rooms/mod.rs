@@ -24,6 +24,7 @@ use crate::context::Context;
 use crate::listen::listen;
 use crate::names;
 use crate::outbox::Told;
+use crate::presence::Presence;
 use crate::refusal::Refusal;
 use crate::store::StoreError;
 use crate::webhooks::Webhooks;
@@ -201,6 +202,12 @@ impl Rooms {
         if let Ok(leaving) = self.context.namespace(namespace)?.to(id).sockets_leave(id) {
             leaving.await;
         }
+        if let Some(key) = Self::key(namespace, id) {
+            let was_occupied = self.lock().dissolve(&key);
+            if let Some(webhooks) = self.webhooks.as_ref().filter(|_| was_occupied) {
+                webhooks.room(namespace, id, false);
+            }
+        }
         Ok(())
     }
 
@@ -281,16 +288,24 @@ impl Rooms {
         }
     }
 
+    /// Who left while it was still joining has left: the leaving was nobody's then.
+    async fn confirm(&self, socket: &Socket, room: &str) {
+        let rooms = socket.rooms().await;
+        if socket.is_connected() && rooms.iter().all(|joined| joined.as_str() != room) {
+            self.left(socket, room);
+        }
+    }
+
     fn lost(&self, socket: &Socket, end: &Disconnect) {
         let at = Instant::now() + Members::GRACE;
-        for room in &end.rooms {
-            let Some(key) = Self::key(socket.namespace().name(), room.as_str()) else { continue };
+        let rooms = self.lock().rooms_of(socket.id());
+        for key in rooms {
             let who = Caller::of(socket).author(socket);
             if end.reason.is_recoverable() {
                 self.lock().lose(&key, &who.id, socket.id(), at);
                 self.changed.notify_one();
             } else {
-                self.left(socket, room.as_str());
+                self.left(socket, &key.room);
             }
         }
     }
@@ -350,8 +365,8 @@ pub(crate) struct RoomName {
 }
 
 /// Lets the clients of a namespace use rooms.
-pub(crate) fn serve(rooms: &Rooms, namespace: &Namespace) {
-    join::serve(rooms, namespace);
+pub(crate) fn serve(rooms: &Rooms, presence: &Presence, namespace: &Namespace) {
+    join::serve(rooms, presence, namespace);
     let this = rooms.clone();
     namespace.on_connect(move |socket: Socket| {
         let this = this.clone();

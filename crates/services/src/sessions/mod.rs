@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fanfare::eventlog::Position;
-use fanfare::{Disconnect, Namespace, Socket};
-use serde::{Deserialize, Serialize};
+use fanfare::{Ack, Args, Disconnect, Namespace, Socket};
+use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
@@ -22,7 +22,7 @@ use crate::access::Right;
 use crate::caller::Caller;
 use crate::code::Code;
 use crate::context::Context;
-use crate::listen::{listen, tell};
+use crate::listen::{reply, tell};
 use crate::names;
 use crate::outbox::Told;
 use crate::refusal::Refusal;
@@ -272,6 +272,15 @@ impl Sessions {
         }
     }
 
+    /// A client says that it is there.
+    fn answered(&self, socket: &Socket) -> Result<Value, Refusal> {
+        let Some(taking) = socket.extension::<Taking>() else {
+            return Err(Refusal::new(Code::PermissionDenied, "This client is in no session."));
+        };
+        self.saw(socket, &taking);
+        Ok(json!({}))
+    }
+
     /// Asks everybody now and then, for as long as it is run.
     async fn mind(self) {
         let mut ticks = tokio::time::interval(self.settings().heartbeat);
@@ -301,8 +310,22 @@ fn room_of(session: &str, code: Code) -> Result<String, Refusal> {
     Ok(room)
 }
 
-#[derive(Debug, Deserialize)]
-struct Anything {}
+/// Whether a client that comes back names what it named when it left: who names another session, or is
+/// another participant, comes anew.
+///
+/// # Errors
+///
+/// [`Code::Conflict`].
+pub(crate) fn check_same(socket: &Socket) -> Result<(), Refusal> {
+    let data = socket.data();
+    let kept = |field: &str| data.get("session")?.get(field)?.as_str();
+    let taking = socket.extension::<Taking>();
+    let now = taking.as_ref().map(|taking| (&*taking.session, &*taking.participant));
+    if now == kept("sessionId").zip(kept("participantId")) {
+        return Ok(());
+    }
+    Err(Refusal::new(Code::Conflict, "The client names another session than before."))
+}
 
 /// Lets the clients of a namespace take part in sessions.
 pub(crate) fn serve(sessions: &Sessions, namespace: &Namespace) {
@@ -325,15 +348,10 @@ pub(crate) fn serve(sessions: &Sessions, namespace: &Namespace) {
         async {}
     });
     let this = sessions.clone();
-    listen(namespace, "heartbeat:pong", move |socket: Socket, _: Anything| {
-        let this = this.clone();
-        async move {
-            let taking = socket.extension::<Taking>();
-            let taking = taking.ok_or_else(|| {
-                Refusal::new(Code::PermissionDenied, "This client is in no session.")
-            })?;
-            this.saw(&socket, &taking);
-            Ok(json!({}))
-        }
+    // Whatever it carries: clients send nothing, the time, or what they were asked with.
+    namespace.on("heartbeat:pong", move |socket: Socket, _: Args, ack: Ack| {
+        let answer = this.answered(&socket);
+        reply(&socket, "heartbeat:pong", ack, answer);
+        async {}
     });
 }
