@@ -274,10 +274,11 @@ export class Live {
     } catch (error) {
       // Whether its event comes is unknown; if not, the next one that does is read for nothing.
       this.cast.delete(id);
-      if (error instanceof Unreachable) {
+      const wait = error instanceof Refusal ? error.retryAfterMs : undefined;
+      if (error instanceof Unreachable || wait !== undefined) {
         this.setVote(id, { step: "waiting", ballot });
         // The server may answer again before the socket has noticed anything.
-        if (this.socket.connected) this.later(RETRY_MS, () => void this.sendWaiting());
+        if (this.socket.connected) this.later(wait ?? RETRY_MS, () => void this.sendWaiting());
       } else {
         await this.voteFailed(id, before, error as Error);
       }
