@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request};
+use axum::middleware::from_fn;
 use axum::response::IntoResponse;
 use axum::routing::any;
 use livepoll::Livepoll;
@@ -13,6 +14,7 @@ use services::{Code, Refusal, Services};
 use crate::bundle::{self, ClientBundle};
 use crate::health::{self, Readiness};
 use crate::settings::Settings;
+use crate::traces;
 use crate::web;
 
 /// The path of the health check.
@@ -32,7 +34,7 @@ pub(crate) fn router(
     let of_ready = services.context().clone();
     let mut router = io
         .router()
-        .merge(interface(services, livepoll))
+        .merge(interface(services, livepoll).layer(from_fn(traces::request)))
         .route(HEALTH_PATH, any(async move |method: Method| health::alive(&method, &io_of_health)))
         .route(
             READY_PATH,

@@ -195,7 +195,7 @@ fn token() -> Command {
 }
 
 /// The settings that say where the server listens.
-const HEALTH_SETTINGS: [&str; 2] = ["listen", "tls.cert"];
+const HEALTH_SETTINGS: [&str; 3] = ["listen", "tls.cert", "tls.key"];
 
 fn health() -> Command {
     let settings = settings::all().filter(|setting| HEALTH_SETTINGS.contains(&setting.key));

@@ -19,6 +19,7 @@ mod serve;
 mod settings;
 mod stop;
 mod token_command;
+mod traces;
 mod watch;
 mod web;
 
@@ -29,6 +30,7 @@ use tikv_jemallocator::Jemalloc;
 
 use crate::flags::Job;
 use crate::settings::{Inputs, Problems};
+use crate::traces::Traces;
 
 /// Set up in `.cargo/config.toml`: what is free goes back to the system after a second.
 #[global_allocator]
@@ -64,7 +66,8 @@ fn run(job: Job) -> anyhow::Result<ExitCode> {
         Job::Doctor { inputs, asked } => return doctor::run(inputs, &asked),
         Job::Serve(inputs) => {
             let effective = inputs.load()?;
-            logs::start(&effective.settings.log);
+            let traces = Traces::begin(&effective.settings.traces)?;
+            logs::start(&effective.settings.log, traces.as_ref());
             serve::run(&effective)?;
         }
     }

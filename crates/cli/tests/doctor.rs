@@ -311,6 +311,23 @@ async fn redis_is_asked_for_its_policy_and_its_password_is_not_shown() {
     }
 }
 
+/// The certificate has the public name, and the server is asked on this machine.
+#[tokio::test]
+async fn health_is_asked_of_a_server_that_encrypts() {
+    let certified = rcgen::generate_simple_self_signed(vec!["live.example".to_owned()]).unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let (cert, key) = (data.path().join("cert.pem"), data.path().join("key.pem"));
+    std::fs::write(&cert, certified.cert.pem()).unwrap();
+    std::fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
+    let tls = ["--tls-cert", cert.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
+    let server = Running::start_in(data.path(), &tls);
+    let listen = server.url().trim_start_matches("https://");
+    let output = run(fanfare(&["health", "--listen", listen]).args(tls));
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(told.starts_with("https://127.0.0.1:"), "{told}");
+}
+
 #[tokio::test]
 async fn health_is_the_exit_code() {
     let data = tempfile::tempdir().unwrap();

@@ -35,6 +35,7 @@ mod send;
 mod sessions;
 mod settings;
 mod sign;
+pub mod spans;
 mod sse;
 mod stats;
 mod store;

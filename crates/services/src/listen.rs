@@ -7,11 +7,13 @@ use fanfare::{Ack, Args, EventError, Namespace, Socket};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tracing::Instrument;
 
 use crate::code::Code;
 use crate::context::Context;
 use crate::http::{Done, expected, unfit};
 use crate::refusal::Refusal;
+use crate::spans;
 
 /// Listens for an event with one argument, an object. The answer goes into the ack as
 /// `{ok: true, …}`; without an ack it goes nowhere. A refusal goes into the ack as
@@ -25,14 +27,17 @@ where
 {
     namespace.on(event, move |socket: Socket, args: Args, ack: Ack| {
         // Started before the first await, so that events of one socket are taken up in order.
-        let answered = argument(&args).map(|argument| handler(socket.clone(), argument));
-        async move {
+        let span = spans::event(event);
+        let answered =
+            span.in_scope(|| argument(&args).map(|argument| handler(socket.clone(), argument)));
+        let answering = async move {
             let answer = match answered {
                 Ok(answer) => answer.await,
                 Err(refusal) => Err(refusal),
             };
             reply(&socket, event, ack, answer);
-        }
+        };
+        answering.instrument(span)
     });
 }
 

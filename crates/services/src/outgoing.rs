@@ -12,8 +12,10 @@ use bytes::Bytes;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Method, StatusCode, Url, redirect};
 use tokio::sync::Semaphore;
+use tracing::Instrument;
 
 use crate::background::Background;
+use crate::spans;
 
 /// How long a request may take in all: longer than a slow application, shorter than a client waits.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -165,7 +167,7 @@ impl Outgoing {
     ) -> Result<Answered, OutgoingError> {
         let (this, url) = (self.clone(), to.0.clone());
         // On a thread of its own: connections that are kept must outlive whoever asked first.
-        let asked = self.0.background.spawn(async move {
+        let asking = async move {
             let _place = this.0.waiting.try_acquire().map_err(|_| OutgoingError::Busy)?;
             let turn = tokio::time::timeout(DEADLINE, this.0.running.acquire()).await;
             let _turn = turn.map_err(|_| OutgoingError::Deadline)?;
@@ -174,7 +176,8 @@ impl Outgoing {
                 request = request.header(name, value);
             }
             read(request.send().await.map_err(of)?).await
-        });
+        };
+        let asked = self.0.background.spawn(asking.instrument(spans::outgoing()));
         asked.await.unwrap_or(Err(OutgoingError::Unreachable))
     }
 }

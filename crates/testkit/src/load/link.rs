@@ -37,19 +37,20 @@ impl Target {
     /// # Errors
     /// When the server cannot be reached, refuses, or does not answer in time.
     pub(super) fn open(&self, room: &str) -> Result<(TcpStream, Vec<u8>), LoadError> {
-        self.open_as(room, "").map(|opened| (opened.stream, opened.rest))
+        let query = if room.is_empty() { String::new() } else { format!("room={room}") };
+        self.open_as(&query, "").map(|opened| (opened.stream, opened.rest))
     }
 
-    /// The same with what follows the type of the CONNECT packet: a namespace other than `/` and a
+    /// The same with a query of its own and what follows the type of the CONNECT packet: a namespace other than `/` and a
     /// comma, `auth` as a JSON object, both, or nothing.
     ///
     /// # Errors
     /// As [`Target::open`].
-    pub(super) fn open_as(&self, room: &str, connect: &str) -> Result<Opened, LoadError> {
+    pub(super) fn open_as(&self, query: &str, connect: &str) -> Result<Opened, LoadError> {
         let mut stream = TcpStream::connect(self.address()).map_err(LoadError::Connect)?;
         stream.set_nodelay(true).map_err(LoadError::Connect)?;
         stream.set_read_timeout(Some(HANDSHAKE_TIMEOUT)).map_err(LoadError::Connect)?;
-        stream.write_all(self.request(room).as_bytes()).map_err(LoadError::Connect)?;
+        stream.write_all(self.request(query).as_bytes()).map_err(LoadError::Connect)?;
         let mut seen = Vec::with_capacity(512);
         let head = loop {
             match memmem::find(&seen, b"\r\n\r\n") {
@@ -69,10 +70,10 @@ impl Target {
         Ok(Opened { stream, rest: seen, answer })
     }
 
-    fn request(&self, room: &str) -> String {
-        let query = if room.is_empty() { String::new() } else { format!("&room={room}") };
+    fn request(&self, query: &str) -> String {
+        let more = if query.is_empty() { "" } else { "&" };
         format!(
-            "GET /socket.io/?EIO=4&transport=websocket{query} HTTP/1.1\r\n\
+            "GET /socket.io/?EIO=4&transport=websocket{more}{query} HTTP/1.1\r\n\
              Host: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
             self.address()

@@ -8,7 +8,8 @@
 //!
 //! The server keeps a small contract: a connection with the query `room=NAME` is a member of that
 //! room, event `publish` (room, payload) goes to the room as event `event` (payload), event `echo`
-//! is acknowledged with its arguments. [`Votes`] wants a server with live polling instead.
+//! is acknowledged with its arguments. [`Votes`] wants a server with live polling
+//! instead, [`Session`] one with session rooms.
 
 mod broadcast;
 mod echo;
@@ -19,6 +20,7 @@ mod livepoll;
 mod order;
 mod process;
 mod requests;
+mod session;
 mod storm;
 mod swarm;
 
@@ -33,6 +35,7 @@ pub use self::idle::Idle;
 pub use self::link::Target;
 pub use self::livepoll::Votes;
 pub use self::order::Faults;
+pub use self::session::Session;
 pub use self::storm::Storm;
 pub use self::swarm::{Ignore, Sink, Swarm};
 
@@ -68,6 +71,8 @@ pub enum Scenario {
     Storm(Storm),
     /// Participants of live polling who vote.
     Votes(Votes),
+    /// Events of a backend to a session room.
+    Session(Session),
 }
 
 impl Plan {
@@ -86,6 +91,7 @@ impl Plan {
             Scenario::Idle(idle) => idle.run(&self.target),
             Scenario::Storm(storm) => storm.run(&self.target),
             Scenario::Votes(votes) => votes.run(&self.target),
+            Scenario::Session(session) => session.run(&self.target),
         }
     }
 }

@@ -127,7 +127,7 @@ impl Storm {
     /// Opens a connection for each client and drops it: what brings them back.
     fn sessions(&self, target: &Target) -> Result<Vec<String>, LoadError> {
         let open = || {
-            let Opened { answer, .. } = target.open_as(ROOM, "")?;
+            let Opened { answer, .. } = target.open_as(&format!("room={ROOM}"), "")?;
             let text = String::from_utf8_lossy(&answer);
             let pid = text.split_once("\"pid\":\"").and_then(|(_, rest)| rest.split_once('"'));
             let refused = || LoadError::Refused { answer: text.clone().into_owned() };
@@ -201,7 +201,8 @@ impl Storm {
 
     fn gets_all(&self, target: &Target, pid: &str) -> Result<bool, LoadError> {
         let auth = format!("{{\"pid\":\"{pid}\"}}");
-        let Opened { mut stream, mut rest, answer } = target.open_as(ROOM, &auth)?;
+        let Opened { mut stream, mut rest, answer } =
+            target.open_as(&format!("room={ROOM}"), &auth)?;
         let recovered = String::from_utf8_lossy(&answer).contains(pid);
         let (mut finder, mut next) = (Finder::default(), 0);
         while recovered && next < self.missed {

@@ -97,6 +97,19 @@ impl Swarm {
         self.hold(stream, rest)
     }
 
+    /// The same with a query of its own.
+    ///
+    /// # Errors
+    /// As [`Swarm::connect`].
+    pub(super) fn connect_with(
+        &mut self,
+        target: &Target,
+        query: &str,
+    ) -> Result<usize, LoadError> {
+        let opened = target.open_as(query, "")?;
+        self.hold(opened.stream, opened.rest)
+    }
+
     /// The same in no room, with a CONNECT of its own: see [`Target::open_as`].
     ///
     /// # Errors

@@ -2,16 +2,12 @@
 //! screen that shows the results.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::candidate::Candidate;
+use super::binary::Binary;
 use super::measure::{Bench, median};
-use super::prepare;
-use crate::cargo::project_root;
 
 /// How many take part.
 const PARTICIPANTS: usize = 2_000;
@@ -58,7 +54,7 @@ const SCENARIOS: [Scenario; 3] = [
 /// # Errors
 /// When something cannot be built or run, or a vote did not count once.
 pub(super) fn run(bench: &Bench, filter: &str) -> Result<()> {
-    let program = prepare::build(&["-p", "fanfare-cli", "--bin", "fanfare"], "fanfare")?;
+    let binary = Binary::build(&[("livepoll-enabled", "true")])?;
     let mut faults = Vec::new();
     let mut table = format!("{:<32}{:<52}{:>10}\n", "", "", "median");
     let chosen: Vec<_> = SCENARIOS.iter().filter(|it| it.name.contains(filter)).collect();
@@ -67,7 +63,7 @@ pub(super) fn run(bench: &Bench, filter: &str) -> Result<()> {
         println!("measuring: {}", scenario.name);
         let mut samples: BTreeMap<String, Vec<f64>> = BTreeMap::new();
         for _ in 0..ROUNDS {
-            let (metrics, wrong) = once(bench, &program, scenario)?;
+            let (metrics, wrong) = once(bench, &binary, scenario)?;
             faults.extend(wrong.into_iter().map(|fault| format!("{}: {fault}", scenario.name)));
             for (metric, value) in metrics {
                 samples.entry(metric).or_default().push(value);
@@ -96,46 +92,13 @@ pub(super) fn run(bench: &Bench, filter: &str) -> Result<()> {
 /// One run against a fresh server.
 fn once(
     bench: &Bench,
-    program: &Path,
+    binary: &Binary,
     scenario: &Scenario,
 ) -> Result<(BTreeMap<String, f64>, Vec<String>)> {
-    let data = Folder::new()?;
-    let mut arguments: Vec<String> = ["serve", "--listen", "127.0.0.1:0"].map(String::from).into();
-    for (name, value) in [
-        ("data", data.0.to_string_lossy().as_ref()),
-        ("livepoll-enabled", "true"),
-        ("log-level", "error"),
-        ("metrics-enabled", "false"),
-    ] {
-        arguments.push(format!("--{name}={value}"));
-    }
-    let candidate = Candidate { name: prepare::OURS, program: program.to_owned(), arguments };
-    let server = candidate.start(&bench.server_cores)?;
     let plan: Value = json!({"votes": {
         "participants": PARTICIPANTS, "per_second": scenario.per_second,
         "polls": scenario.polls, "interval_ms": INTERVAL_MS,
     }});
-    let report = bench.generate(&plan, &server).with_context(|| scenario.name.to_owned())?;
+    let report = binary.generate(bench, &plan).with_context(|| scenario.name.to_owned())?;
     Ok((report.metrics, report.faults))
-}
-
-/// A data directory on the disk that builds are on: `/tmp` may be memory. Removed when dropped.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Result<Self> {
-        let folder = project_root()?.join("target/bench");
-        let folder = folder.join(format!("livepoll-{}", std::process::id()));
-        // What an earlier round left if it could not be removed.
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // It is in a folder for what can be thrown away.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }

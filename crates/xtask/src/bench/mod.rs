@@ -6,6 +6,7 @@
 
 #![expect(clippy::print_stdout, reason = "the results are this program's output")]
 
+mod binary;
 mod candidate;
 mod instructions;
 mod livepoll;
@@ -15,6 +16,7 @@ mod prepare;
 mod recording;
 mod report;
 mod scenario;
+mod sessions;
 
 use std::thread;
 
@@ -52,6 +54,9 @@ pub(crate) struct Options {
     /// Measure live polling: 2 000 participants who vote, on one node with SQLite (three minutes).
     #[arg(long, conflicts_with_all = ["quick", "full", "only", "instructions", "recording", "shards"])]
     livepoll: bool,
+    /// Measure session rooms: 2 000 who are in one, 1 000 who all hear a broadcast (two minutes).
+    #[arg(long, conflicts_with_all = ["quick", "full", "only", "instructions", "recording", "shards", "livepoll"])]
+    sessions: bool,
     /// Measure one server alone.
     #[arg(long, value_parser = [prepare::OURS, prepare::NODE])]
     only: Option<String>,
@@ -73,7 +78,7 @@ impl Options {
     }
 
     fn candidates(&self) -> Result<Vec<Candidate>> {
-        if self.livepoll {
+        if self.livepoll || self.sessions {
             return Ok(Vec::new());
         }
         if self.recording {
@@ -123,6 +128,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let filter = options.filter.as_deref().unwrap_or_default();
     if options.livepoll {
         return livepoll::run(&bench, filter);
+    }
+    if options.sessions {
+        return sessions::run(&bench, filter);
     }
     let mut outcomes = Vec::new();
     let scenarios = match options.recording {
