@@ -115,3 +115,24 @@ test("the server is killed and started again in the middle of a poll, and all sc
   assert.equal((await server.stats()).sessions_recovered, screens.length);
   assertNoComplaints(host, ada, bo);
 });
+
+test("who comes when too many do is let in after a moment, without being asked again", async (t) => {
+  // One per second; twenty at once.
+  const server = await Server.start(t, { FANFARE_LIVEPOLL_JOINS_PER_IP_PER_SECOND: "1" });
+  const chromium = await browser(t);
+  const host = await person(t, chromium, server.url);
+  const code = await openSession(host, "Full hall");
+  const ada = await person(t, chromium, server.url, PHONE);
+  await ada.goto(`/join/${code}`);
+  let refused = 0;
+  while (refused === 0) {
+    const { status } = await server.ask("POST", "/sessions/join", { code, displayName: "Crowd" });
+    refused += status === 429 ? 1 : 0;
+  }
+  const answers = [];
+  ada.on("response", (response) => response.url().endsWith("/sessions/join") && answers.push(response.status()));
+  await ada.getByRole("button", { name: "Join", exact: true }).click();
+  await ada.getByRole("heading", { name: "You’re in" }).waitFor();
+  assert.deepEqual([answers[0], answers.at(-1)], [429, 201]);
+  assertNoComplaints(host, ada);
+});

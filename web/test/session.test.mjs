@@ -95,6 +95,17 @@ test("a presenter and three participants go through every kind of poll", async (
     assert.ok(sizes.trust > sizes.coffee * 2, JSON.stringify(sizes));
   });
 
+  await t.test("who joins late sees what is asked now, and earlier results when looking for them", async () => {
+    const dee = await person(t, chromium, server.url, PHONE);
+    await joinSession(dee, code, "Dee");
+    await dee.getByRole("heading", { name: WORD }).waitFor();
+    await dee.locator("summary", { hasText: LANGUAGE }).click();
+    const earlier = dee.locator("details", { hasText: LANGUAGE });
+    await until("the earlier results", () => sharesOf(earlier), [["Rust", "2 votes"], ["Go", "0 votes"], ["Zig", "1 vote"]]);
+    assertNoComplaints(dee);
+    await dee.context().close();
+  });
+
   await t.test("polls are reordered with the keyboard, and the order is kept", async () => {
     const order = () => host.locator(".poll-question").allTextContents();
     await host.getByRole("button", { name: `Move “${WORD}” up` }).focus();

@@ -61,7 +61,9 @@ async fn an_application_sends_to_users_rooms_sockets_and_all_but_some() {
     let id = ada.id().parse().unwrap();
     let but = |room: &str| SendOptions { except: vec![room.to_owned()], ..Default::default() };
     let all = SendOptions::default;
-    (heard(&mut ada).await, heard(&mut bob).await);
+    for client in [&mut ada, &mut bob] {
+        heard(client).await;
+    }
     context.emit_to_users(&["ada", "eve"], "task.created", (1,), all()).await.unwrap();
     context.emit_to_room("r", "task:created", (2,), all()).await.unwrap();
     context.emit_to_room("r", "e", (3,), but("user:ada")).await.unwrap();

@@ -1,7 +1,7 @@
 /** Code, name, in. The name is there already: who came by the link or the QR code taps once. */
 
 import { type FormEvent, useCallback, useState } from "react";
-import { join } from "../live/api";
+import { join, type Joined, Refusal } from "../live/api";
 import { keepName, keepSeat, lastName, type Seat } from "../live/seats";
 import { Brand, Fan } from "../parts/brand";
 import { cleanCode, CODE_LENGTH, isCode } from "../parts/code";
@@ -10,6 +10,23 @@ import { suggestedName } from "./names";
 
 /** The longest name, as the server has it. */
 const MAX_NAME = 40;
+
+/** How long one waits without being told why, when all of a hall join at the same moment. */
+const MAX_TURN_MS = 4_000;
+const MAX_TURNS = 12;
+
+/** Joins; when too many do at once, after a moment that is not everybody's. */
+async function joinInTurn(code: string, name: string): Promise<Joined> {
+  for (let turn = 1; ; turn += 1) {
+    try {
+      return await join(code, name);
+    } catch (error) {
+      const wait = error instanceof Refusal ? error.retryAfterMs : undefined;
+      if (wait === undefined || wait > MAX_TURN_MS || turn === MAX_TURNS) throw error;
+      await new Promise((resolve) => setTimeout(resolve, wait + Math.random() * 1_000));
+    }
+  }
+}
 
 export function JoinForm({ code: given, note, joined }: {
   code: string;
@@ -24,7 +41,7 @@ export function JoinForm({ code: given, note, joined }: {
     if (!isCode(code)) {
       throw new Error(`A code has ${CODE_LENGTH} letters and digits, as the screen shows them.`);
     }
-    const { sessionId, participantId, token, displayName, session } = await join(code, name);
+    const { sessionId, participantId, token, displayName, session } = await joinInTurn(code, name);
     const seat = { code: session.code, sessionId, participantId, displayName, token };
     keepName(displayName);
     keepSeat(seat);

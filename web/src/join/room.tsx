@@ -8,7 +8,7 @@ import { currentPoll, type LiveState } from "../live/state";
 import type { Poll } from "../live/types";
 import { ClockContext, useLive } from "../live/use";
 import { Mark } from "../parts/brand";
-import { Button, Countdown, Spinner, useTitle } from "../parts/controls";
+import { Button, Countdown, Problem, Spinner, useAction, useTitle } from "../parts/controls";
 import { LinkStatus } from "../parts/status";
 import { BallotForm } from "./ballot";
 import { VoteNote } from "./note";
@@ -73,15 +73,22 @@ function Stage({ live, state, leave }: { live: Live; state: LiveState; leave: ()
       )}
       {earlier.length > 0 && (
         <section className="earlier" aria-label="Earlier questions">
-          {earlier.toReversed().map((poll) => (
-            <details key={poll.id} className="card">
-              <summary>{poll.question}</summary>
-              <ResultsChart poll={poll} results={state.results[poll.id]} mine={chosen(state, poll.id)} />
-            </details>
-          ))}
+          {earlier.toReversed().map((poll) => <Earlier key={poll.id} live={live} state={state} poll={poll} />)}
         </section>
       )}
     </>
+  );
+}
+
+/** A question of before, whose results are read when somebody looks. */
+function Earlier({ live, state, poll }: { live: Live; state: LiveState; poll: Poll }) {
+  const { run, problem } = useAction(live.look);
+  return (
+    <details className="card" onToggle={(event) => event.currentTarget.open && void run(poll)}>
+      <summary>{poll.question}</summary>
+      <Problem text={problem} />
+      <ResultsChart poll={poll} results={state.results[poll.id]} mine={chosen(state, poll.id)} />
+    </details>
   );
 }
 

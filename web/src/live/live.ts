@@ -10,7 +10,7 @@ import { io, type Socket } from "socket.io-client";
 import { Api, Refusal, Unreachable } from "./api";
 import { NAMESPACE, SOCKET_PATH } from "./place";
 import {
-  applied, EMPTY, type LiveState, type VoteState, withPoll, withResults, withSession,
+  applied, currentPoll, EMPTY, type LiveState, type VoteState, withPoll, withResults, withSession,
 } from "./state";
 import type { Ballot, Draft, Envelope, Poll, Results } from "./types";
 
@@ -214,10 +214,13 @@ export class Live {
       this.api.polls(this.sessionId),
     ]);
     let next: LiveState = { ...withSession(this.state, session), polls };
-    const seen = polls.filter(({ state }) => state !== "draft");
+    // A hall that joins late asks for what is talked about, not for all of the past.
+    const current = currentPoll(polls);
+    const asked = polls.filter((poll) =>
+      this.role === "presenter" ? poll.state !== "draft" : poll.state === "active" || poll === current);
     const [all, own, count] = await Promise.all([
-      Promise.all(seen.map((poll) => this.readResults(poll))),
-      Promise.all(seen.map(async ({ id }) => [id, await this.ownVote(id)] as const)),
+      Promise.all(asked.map((poll) => this.readResults(poll))),
+      Promise.all(asked.map(async ({ id }) => [id, await this.ownVote(id)] as const)),
       this.role === "presenter" ? this.api.participants(this.sessionId, 1) : undefined,
     ]);
     for (const results of all) if (results) next = withResults(next, results);
@@ -225,6 +228,14 @@ export class Live {
     if (count) next = { ...next, joined: count.total, connected: count.connected };
     return next;
   }
+
+  /** Somebody looks at a poll of before: its results are read, unless they are known. */
+  look = async (poll: Poll): Promise<void> => {
+    if (this.state.results[poll.id]?.state === poll.state) return;
+    const [results, vote] = await Promise.all([this.readResults(poll), this.ownVote(poll.id)]);
+    if (results) this.set(withResults(this.state, results));
+    if (vote) this.setVote(poll.id, vote);
+  };
 
   /** The results of a poll, if this place may see them. */
   private async readResults(poll: Poll): Promise<Results | undefined> {
@@ -274,10 +285,11 @@ export class Live {
     } catch (error) {
       // Whether its event comes is unknown; if not, the next one that does is read for nothing.
       this.cast.delete(id);
-      if (error instanceof Unreachable) {
+      const wait = error instanceof Refusal ? error.retryAfterMs : undefined;
+      if (error instanceof Unreachable || wait !== undefined) {
         this.setVote(id, { step: "waiting", ballot });
         // The server may answer again before the socket has noticed anything.
-        if (this.socket.connected) this.later(RETRY_MS, () => void this.sendWaiting());
+        if (this.socket.connected) this.later(wait ?? RETRY_MS, () => void this.sendWaiting());
       } else {
         await this.voteFailed(id, before, error as Error);
       }

@@ -21,7 +21,7 @@ pub(crate) const DEFAULT_FILE: &str = "fanfare.toml";
 pub(crate) const FILE_ENV: &str = "FANFARE_CONFIG";
 
 /// Read by the build, not by the server; it may still be there when the server starts.
-const BUILD_ENV: [&str; 1] = ["FANFARE_CLIENT_BUNDLE"];
+const BUILD_ENV: [&str; 2] = ["FANFARE_CLIENT_BUNDLE", "FANFARE_WEB"];
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -360,6 +360,7 @@ mod tests {
                 ("FANFARE_TRANSPORTS", "websocket"),
                 ("FANFARE_COOKIE", ""),
                 ("FANFARE_CLIENT_BUNDLE", "read by the build"),
+                ("FANFARE_WEB", "read by the build too"),
                 ("FANFARES", "not ours"),
             ]),
             flags: vec![flag("upgrade_timeout", "3s"), flag("allow_v3", "true")],
