@@ -160,7 +160,7 @@ async fn the_log_is_json_and_holds_no_secret_at_any_level() {
         format!("/v1/rooms/a/history?token={bad}"),
         format!("/v1/rooms/a/history?token={good}"),
     ] {
-        testkit::http_get(&format!("{}{path}", server.url())).await.unwrap();
+        http_get(&format!("{}{path}", server.url())).await.unwrap();
     }
     let options = Options::default().auth(json!({ "token": good }));
     let client = Client::connect(server.url(), options).await.unwrap();
