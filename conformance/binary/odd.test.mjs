@@ -206,4 +206,31 @@ suiteOfBinary("odd orders", (start) => {
     const write = async (user) => (await server.api("POST", "/v1/rooms/r/messages", { content: "x", user })).error?.details.field;
     assert.deepEqual([await write({ id: "ada", name: "Ada" }), await write({ id: "" }), await write({ id: "a b" }), await write({ id: "ada", name: "x".repeat(256) })], [undefined, "user.id", "user.id", "user.name"]);
   });
+
+  check("a notification with a key is sent once, also when it is sent again after a kill", async (t) => {
+    const server = await start(t, SIGNED);
+    const patience = { reconnection: true, reconnectionDelay: 20, reconnectionDelayMax: 100 };
+    const ada = client().start(t, server, { auth: { token: token(KEY, { sub: "ada", exp: 4e9 }) }, ...patience });
+    const heard = ["notification", "system:announcement"].map((event) => inbox(ada, event));
+    await once(ada, "connect");
+    const send = async (key) => {
+      const headers = { headers: { "idempotency-key": key } };
+      const note = await server.api("POST", "/v1/notifications", { users: ["ada"], notification: key }, headers);
+      const all = await server.api("POST", "/v1/announcements", { announcement: key }, headers);
+      return [note, all].map(({ ok, position, repeated }) => [ok, position, repeated ?? false]);
+    };
+    const first = await send("k1");
+    assert.deepEqual(await send("k1"), first.map(([ok, position]) => [ok, position, true]));
+    const back = once(ada, "connect", 15_000);
+    await server.restart();
+    assert.deepEqual(await send("k1"), first.map(([ok, position]) => [ok, position, true]));
+    await back;
+    await send("k2");
+    for (const box of heard) {
+      assert.deepEqual([(await box.next())[0], (await box.next())[0]], ["k1", "k2"]);
+      assert.deepEqual(box.rest(), []);
+    }
+    const bad = await server.api("POST", "/v1/announcements", { announcement: 1 }, { headers: { "idempotency-key": "x".repeat(256) } });
+    assert.deepEqual([bad.status, bad.error.code], [400, "INVALID_REQUEST"]);
+  });
 });

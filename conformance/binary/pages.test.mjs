@@ -5,7 +5,7 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { freePort, suiteOfBinary, token } from "../lib/binary.mjs";
-import { call } from "../lib/clients.mjs";
+import { call, once } from "../lib/clients.mjs";
 import { blocks, difference, javascript, page, section, shell } from "../lib/pages.mjs";
 import { check, pause, within } from "../lib/suite.mjs";
 
@@ -106,7 +106,11 @@ async function rooms(t, server, heard) {
       if (text.includes('"message:delete"')) await ask(ben, "room:join", team);
       if (text.includes('"typing"')) await ask(ben, "typing", { ...team, isTyping: true });
       if (text.includes('"message:history"')) assert.ok(sent.id);
-      if (text.includes('"system:announcement"')) await server.api("DELETE", "/v1/rooms/team");
+      if (text.includes('"system:announcement"')) {
+        const deleted = once(ben, "room:deleted"); // the answer may come before it
+        await server.api("DELETE", "/v1/rooms/team");
+        await deleted;
+      }
     },
   });
 }

@@ -91,6 +91,18 @@ pub(crate) fn root() -> String {
     "/".to_owned()
 }
 
+/// What makes a retry safe: the header `Idempotency-Key`, if there is one.
+#[derive(Debug)]
+pub(crate) struct RetryKey(pub(crate) Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for RetryKey {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(head: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        crate::publish::idempotency_key(&head.headers).map(RetryKey)
+    }
+}
+
 /// A good answer: `{ok: true, …}`, which nobody may keep.
 #[derive(Debug)]
 pub(crate) struct Answer<T>(pub(crate) T);

@@ -139,6 +139,30 @@ impl Outbox {
         }
     }
 
+    /// Tells of something; with an id, once: whether it was told before, and its position.
+    ///
+    /// # Errors
+    ///
+    /// As of [`write`](Self::write).
+    pub(crate) async fn tell_once(
+        &self,
+        told: Told,
+        id: Option<String>,
+    ) -> Result<(bool, Option<Position>), Refusal> {
+        let Some(id) = id else {
+            return self.write(move |_| Ok((false, vec![told]))).await;
+        };
+        let of = id.clone();
+        let written = self.write(move |transaction| match is_told(transaction, &of)? {
+            true => Ok((true, Vec::new())),
+            false => Ok((false, vec![told.with_id(of)])),
+        });
+        match written.await? {
+            (true, _) => Ok((true, self.position(&id).await?)),
+            fresh => Ok(fresh),
+        }
+    }
+
     /// Where an event with an id stands in the log, if it is known.
     pub(crate) async fn position(&self, id: &str) -> Result<Option<Position>, StoreError> {
         let id = id.to_owned();
@@ -262,6 +286,13 @@ fn take(
         )?
         .execute([signed(now.saturating_sub(POSITIONS_KEPT_MS))])?;
     Ok(())
+}
+
+/// Whether an event with an id was told, or is about to be.
+fn is_told(transaction: &Transaction<'_>, id: &str) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM positions WHERE id = ?1) \
+               OR EXISTS (SELECT 1 FROM outbox WHERE id = ?1)";
+    transaction.prepare_cached(sql)?.query_row([id], |row| row.get(0))
 }
 
 fn insert(transaction: &Transaction<'_>, told: &Told) -> rusqlite::Result<i64> {

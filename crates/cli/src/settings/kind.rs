@@ -439,6 +439,8 @@ mod tests {
                 word("i o"),
                 Err("contains a character that no cookie name may have"),
             ),
+            (&Kind::Secret, word("s3cret!"), Ok(())),
+            (&Kind::Secret, word("a b"), Err("contains a space or a character outside ASCII")),
             (&Kind::Path, text(""), Err("is empty")),
             (&Kind::Choice(&["json", "msgpack"]), text("xml"), Err("is not one of the choices")),
         ];
@@ -449,12 +451,9 @@ mod tests {
     }
 
     #[test]
-    fn secrets_that_travel_in_headers_fit_there() {
-        let refused = Err("contains a space or a character outside ASCII".to_owned());
-        assert_eq!(Kind::Secret.check(&word("s3cret!")).map(drop), Ok(()));
-        assert_eq!(Kind::Secret.check(&word("a b")).map(drop), refused);
-        assert_eq!(Kind::SecretText.check(&word(" gr\u{fc}n is a b ")).map(drop), Ok(()));
-        assert_eq!(Kind::SecretText.check(&word("")).map(drop), Err("is empty".to_owned()));
+    fn secrets_that_never_travel_are_any_text() {
+        assert!(Kind::SecretText.check(&word(" gr\u{fc}n is a b ")).is_ok());
+        assert_eq!(Kind::SecretText.check(&word("")).unwrap_err(), "is empty");
     }
 
     #[test]

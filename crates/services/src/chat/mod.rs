@@ -316,7 +316,8 @@ impl Chat {
         Ok(self.context.store().read(move |it| store::receipts(it, &namespace, &room)).await?)
     }
 
-    /// Sends users a `notification`.
+    /// Sends users a `notification`: whether one with this `key` was sent before, and its position. With
+    /// a key a retry is safe for seven days, also over a restart.
     ///
     /// # Errors
     ///
@@ -326,17 +327,23 @@ impl Chat {
         namespace: &str,
         users: &[String],
         notification: &Value,
-    ) -> Result<Option<Position>, Refusal> {
+        key: Option<&str>,
+    ) -> Result<(bool, Option<Position>), Refusal> {
         let rooms: Vec<String> = users.iter().map(|user| names::room_of_user(user)).collect();
         let named = rooms.iter().all(|room| names::check_name(room).is_ok());
         if !named || !(1..=MAX_USERS).contains(&rooms.len()) {
             let expected = format!("1 to {MAX_USERS} ids of users");
             return Err(Refusal::field(Code::InvalidRequest, "users", &expected));
         }
-        self.tell(namespace, rooms, "notification", notification).await
+        self.context.namespace(namespace)?;
+        let told = Told::new(namespace, rooms, "notification", notification);
+        self.context
+            .outbox()
+            .tell_once(told, key.map(|key| format!("notification:{namespace}:{key}")))
+            .await
     }
 
-    /// Sends everybody in a namespace a `system:announcement`.
+    /// Sends everybody in a namespace a `system:announcement`; as [`notify`](Self::notify) does.
     ///
     /// # Errors
     ///
@@ -345,21 +352,14 @@ impl Chat {
         &self,
         namespace: &str,
         announcement: &Value,
-    ) -> Result<Option<Position>, Refusal> {
-        self.tell(namespace, Vec::new(), "system:announcement", announcement).await
-    }
-
-    async fn tell(
-        &self,
-        namespace: &str,
-        rooms: Vec<String>,
-        event: &'static str,
-        argument: &Value,
-    ) -> Result<Option<Position>, Refusal> {
+        key: Option<&str>,
+    ) -> Result<(bool, Option<Position>), Refusal> {
         self.context.namespace(namespace)?;
-        let told = Told::new(namespace, rooms, event, argument);
-        let written = self.context.outbox().write(move |_| Ok(((), vec![told]))).await?;
-        Ok(written.1)
+        let told = Told::new(namespace, Vec::new(), "system:announcement", announcement);
+        self.context
+            .outbox()
+            .tell_once(told, key.map(|key| format!("announcement:{namespace}:{key}")))
+            .await
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(unused_qualifications, reason = "what the macro for parameters writes")]
 
 use axum::extract::State;
+use fanfare::eventlog::Position;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
@@ -16,7 +17,7 @@ use super::{
 use crate::Services;
 use crate::caller::Author;
 use crate::code::Code;
-use crate::http::{Answer, In, Json, Key, Path, Query};
+use crate::http::{Answer, In, Json, Key, Path, Query, RetryKey};
 use crate::names;
 use crate::refusal::Refusal;
 
@@ -131,6 +132,15 @@ struct Rooms {
 #[schema(as = MessagePublished)]
 struct Published {
     position: Option<String>,
+    /// The `Idempotency-Key` was known: nothing was sent now.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    repeated: bool,
+}
+
+impl Published {
+    fn of((repeated, position): (bool, Option<Position>)) -> Self {
+        Published { position: position.map(|position| position.to_string()), repeated }
+    }
 }
 
 /// The messages of a room.
@@ -265,7 +275,9 @@ async fn unread(
 
 /// Sends users an event `notification`.
 #[utoipa::path(
-    post, path = "/v1/notifications", tag = "chat", params(In), request_body = Notified,
+    post, path = "/v1/notifications", tag = "chat",
+    params(In, ("Idempotency-Key" = Option<String>, Header, description = "Makes a retry safe: 1 to 255 visible ASCII characters")),
+    request_body = Notified,
     responses((status = 200, body = Published), (status = 400), (status = 401)),
     security(("key" = []))
 )]
@@ -273,16 +285,19 @@ async fn notify(
     _: Key,
     State(chat): State<Chat>,
     Query(at): Query<In>,
+    RetryKey(key): RetryKey,
     Json(notified): Json<Notified>,
 ) -> Result<Answer<Published>, Refusal> {
     let Notified { users, notification } = notified;
-    let position = chat.notify(&at.namespace, &users, &notification).await?;
-    Ok(Answer(Published { position: position.map(|position| position.to_string()) }))
+    let sent = chat.notify(&at.namespace, &users, &notification, key.as_deref()).await?;
+    Ok(Answer(Published::of(sent)))
 }
 
 /// Sends everybody in the namespace an event `system:announcement`.
 #[utoipa::path(
-    post, path = "/v1/announcements", tag = "chat", params(In), request_body = Announced,
+    post, path = "/v1/announcements", tag = "chat",
+    params(In, ("Idempotency-Key" = Option<String>, Header, description = "Makes a retry safe: 1 to 255 visible ASCII characters")),
+    request_body = Announced,
     responses((status = 200, body = Published), (status = 400), (status = 401)),
     security(("key" = []))
 )]
@@ -290,8 +305,9 @@ async fn announce(
     _: Key,
     State(chat): State<Chat>,
     Query(at): Query<In>,
+    RetryKey(key): RetryKey,
     Json(announced): Json<Announced>,
 ) -> Result<Answer<Published>, Refusal> {
-    let position = chat.announce(&at.namespace, &announced.announcement).await?;
-    Ok(Answer(Published { position: position.map(|position| position.to_string()) }))
+    let sent = chat.announce(&at.namespace, &announced.announcement, key.as_deref()).await?;
+    Ok(Answer(Published::of(sent)))
 }

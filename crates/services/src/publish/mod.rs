@@ -191,7 +191,11 @@ fn told(published: Published) -> Value {
 const MAX_KEY_BYTES: usize = 255;
 
 /// What makes a retry safe: the value of `Idempotency-Key`, if there is one.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+///
+/// # Errors
+///
+/// [`Code::InvalidRequest`].
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let mut values = headers.get_all("idempotency-key").iter();
     let Some(value) = values.next() else { return Ok(None) };
     let key = value.to_str().ok().filter(|key| (1..=MAX_KEY_BYTES).contains(&key.len()));
