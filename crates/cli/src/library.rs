@@ -13,14 +13,14 @@ use fanfare::{
 use socketio::Limits as PacketLimits;
 
 use services::{
-    AccessSettings, ChatSettings, Claims, Endpoint, IdentitySettings, JobsSettings, LimitsSettings,
-    OriginCheck, PresenceSettings, RateSetting, RedisUrl, RoomsSettings, SecretText,
-    SessionsSettings, SigningKey, WebhookEvent, WebhooksSettings,
+    AccessSettings, ChatSettings, Claims, Endpoint, IdentitySettings, JobsSettings, KeyDigest,
+    LimitsSettings, OriginCheck, PresenceSettings, RateSetting, RedisUrl, RoomsSettings,
+    SecretText, SessionsSettings, SigningKey, WebhookEvent, WebhooksSettings,
 };
 
 use livepoll::Rates;
 
-use crate::settings::{Parser, Settings, Size, Transport};
+use crate::settings::{Parser, Secret, Settings, Size, Transport};
 
 /// The settings of the real-time part.
 ///
@@ -116,6 +116,7 @@ pub(crate) fn service_settings(from: &Settings) -> anyhow::Result<services::Sett
         identity: identity(from)?,
         access: access(from)?,
         limits: limits(from),
+        further_keys: from.api_keys.iter().flat_map(further_keys).collect(),
         hosts: from.http.hosts.clone(),
         origins: match from.cors.check_origin.as_str() {
             "always" => OriginCheck::Always,
@@ -226,6 +227,11 @@ fn access(from: &Settings) -> anyhow::Result<AccessSettings> {
         private: private.collect::<Result<_, _>>().context("access.private")?,
         open: from.access.open,
     })
+}
+
+fn further_keys(list: &Secret) -> Vec<KeyDigest> {
+    let keys = list.expose().split(',').filter(|key| !key.is_empty());
+    keys.map(KeyDigest::of).collect()
 }
 
 fn limits(from: &Settings) -> LimitsSettings {

@@ -278,3 +278,36 @@ async fn no_route_for_backends_is_open() {
     }
     assert!(routes > 60, "{routes}");
 }
+
+/// Each key holds, has a limit of its own, and is in no log and no page of the settings.
+#[tokio::test]
+async fn several_keys_have_limits_of_their_own() {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = support::fanfare(&["serve", "--listen", "127.0.0.1:0", "--data"]);
+    command.arg(data.path()).envs([
+        ("FANFARE_API_KEY", "the-key-of-the-chat"),
+        ("FANFARE_API_KEYS", "the-key-of-the-tasks,the-key-of-the-jobs"),
+        ("FANFARE_LIMITS_API_PER_SECOND", "1"),
+        ("FANFARE_LIMITS_API_BURST", "10"),
+        ("FANFARE_LOG_LEVEL", "trace"),
+    ]);
+    let server = Running::spawn(command, data.path());
+    let ask = async |key: &str| {
+        let request = Request::new("GET", &format!("{}/v1/rooms", server.url()));
+        let request = request.header("Authorization", &format!("Bearer {key}"));
+        request.send().await.unwrap()
+    };
+    for wrong in ["the-key-of-the-tasks,the-key-of-the-jobs", "the-key-of", "", ","] {
+        assert_eq!(ask(wrong).await.status, 401, "{wrong}");
+    }
+    let mut last = ask("the-key-of-the-tasks").await;
+    for _ in 0..20 {
+        last = ask("the-key-of-the-tasks").await;
+    }
+    assert_eq!((last.status, code_of(&last).as_str()), (429, "RATE_LIMIT_EXCEEDED"));
+    assert!(last.header("retry-after").is_some());
+    for other in ["the-key-of-the-chat", "the-key-of-the-jobs"] {
+        assert_eq!(ask(other).await.status, 200, "{other}");
+    }
+    assert!(!server.killed().contains("the-key-of"));
+}

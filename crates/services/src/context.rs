@@ -15,7 +15,7 @@ use crate::background::Background;
 use crate::caller::Caller;
 use crate::code::Code;
 use crate::identity::Identity;
-use crate::keys::KeyDigest;
+use crate::keys::{KeyDigest, Keys};
 use crate::limits::Limits;
 use crate::outbox::Outbox;
 use crate::outgoing::Outgoing;
@@ -35,7 +35,7 @@ struct Inner {
     settings: Settings,
     /// Those that are served, by name.
     namespaces: HashMap<String, Namespace>,
-    key: KeyDigest,
+    keys: Keys,
     identity: Identity,
     access: Access,
     limits: Limits,
@@ -63,6 +63,7 @@ impl Context {
         let identity = Identity::new(&settings.identity, &outgoing, &store)?;
         let access = Access::new(&settings.access, &outgoing);
         let limits = Limits::new(&settings.limits);
+        let keys = Keys::new([key].into_iter().chain(settings.further_keys.iter().cloned()));
         background.spawn(identity.clone().mind());
         let outbox = Outbox::open(&store)?;
         background.spawn(outbox.clone().run(namespaces.clone()));
@@ -71,7 +72,7 @@ impl Context {
             io,
             settings,
             namespaces,
-            key,
+            keys,
             identity,
             access,
             limits,
@@ -173,7 +174,7 @@ impl Context {
     /// [`Code::AuthRequired`].
     pub async fn caller(&self, head: &Parts) -> Result<Caller, Refusal> {
         let named = head.headers.contains_key(header::AUTHORIZATION);
-        let keyed = named.then(|| self.0.key.check(&head.headers));
+        let keyed = named.then(|| self.0.keys.check(&head.headers).map(drop));
         match keyed {
             Some(Ok(())) => Ok(Caller::Backend),
             Some(Err(refusal)) if !self.identity().is_on() => Err(refusal),
@@ -187,8 +188,8 @@ impl Context {
     ///
     /// [`Code::AuthRequired`], [`Code::RateLimitExceeded`].
     pub fn check_key(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        self.0.key.check(headers)?;
-        self.0.limits.request()
+        let bucket = self.0.keys.check(headers)?;
+        self.0.limits.request(bucket)
     }
 
     /// The limits.

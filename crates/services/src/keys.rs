@@ -3,6 +3,7 @@
 use std::fmt;
 
 use axum::http::{HeaderMap, HeaderValue, header};
+use fanfare::rate::SharedBucket;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -26,32 +27,45 @@ impl KeyDigest {
         KeyDigest(Sha256::digest(key).into())
     }
 
-    /// Lets a request pass that has the key as `Authorization: Bearer <key>`, and nowhere else. The
-    /// refusal is the same whatever was wrong, and takes the same time.
+    /// Whether this is the key, in a time that does not depend on how much of it is right.
+    fn matches(&self, candidate: &[u8]) -> bool {
+        let digest: [u8; 32] = Sha256::digest(candidate).into();
+        self.0.ct_eq(&digest).into()
+    }
+}
+
+/// All keys that hold, each with what its backend has asked for lately.
+#[derive(Debug)]
+pub(crate) struct Keys(Vec<(KeyDigest, SharedBucket)>);
+
+impl Keys {
+    pub(crate) fn new(keys: impl IntoIterator<Item = KeyDigest>) -> Self {
+        Keys(keys.into_iter().map(|key| (key, SharedBucket::default())).collect())
+    }
+
+    /// Lets a request pass that has one of the keys as `Authorization: Bearer <key>`, and nowhere else:
+    /// the bucket of that key. The refusal is the same whatever was wrong, and takes the same time.
     ///
     /// # Errors
     ///
     /// The refusal.
-    pub fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, headers: &HeaderMap) -> Result<&SharedBucket, Refusal> {
         let mut given = headers.get_all(header::AUTHORIZATION).iter();
         let key = match (given.next(), given.next()) {
             (Some(only), None) => bearer(only),
             _ => None,
         };
-        // Compared also when there is none.
-        let matches = self.matches(key.unwrap_or_default());
-        if matches && key.is_some() {
-            return Ok(());
+        // Compared with all of them, also when there is none.
+        let candidate = key.unwrap_or_default();
+        let mut found = None;
+        for (digest, bucket) in &self.0 {
+            if digest.matches(candidate) && key.is_some() {
+                found = Some(bucket);
+            }
         }
         let message =
             "The API key is missing or wrong; expected `Authorization: Bearer <API key>`.";
-        Err(Refusal::new(Code::AuthRequired, message))
-    }
-
-    /// Whether this is the key, in a time that does not depend on how much of it is right.
-    fn matches(&self, candidate: &[u8]) -> bool {
-        let digest: [u8; 32] = Sha256::digest(candidate).into();
-        self.0.ct_eq(&digest).into()
+        found.ok_or_else(|| Refusal::new(Code::AuthRequired, message))
     }
 }
 
@@ -91,5 +105,19 @@ mod tests {
         ] {
             assert_eq!(bearer(&HeaderValue::from_static(header)), expected, "{header:?}");
         }
+    }
+
+    #[test]
+    fn each_key_has_a_bucket_of_its_own() {
+        let keys = Keys::new(["first-key", "second-key"].map(KeyDigest::of));
+        let asked = |key: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, format!("Bearer {key}").parse().unwrap());
+            keys.check(&headers)
+                .ok()
+                .map(|bucket| keys.0.iter().position(|(_, own)| std::ptr::eq(own, bucket)).unwrap())
+        };
+        assert_eq!((asked("first-key"), asked("second-key")), (Some(0), Some(1)));
+        assert_eq!((asked("third-key"), asked("")), (None, None));
     }
 }

@@ -53,7 +53,7 @@ pub struct LimitsSettings {
     /// Events that clients send to one room, all together. Default: 1 000 at once, 200 per second: each
     /// is multiplied by those who are in it, and a person reads fewer.
     pub room_events: RateSetting,
-    /// Requests with an API key. Default: 10 000 at once, 5 000 per second.
+    /// Requests with one API key. Default: 10 000 at once, 5 000 per second.
     pub api: RateSetting,
 }
 
@@ -92,7 +92,6 @@ struct Inner {
     told: Option<Rate>,
     room_events: Option<Rate>,
     api: Option<Rate>,
-    key: SharedBucket,
     /// The users that are connected: bounded by the connections.
     users: Mutex<HashMap<Arc<str>, Arc<User>>>,
     /// The rooms that clients sent to lately, by namespace and name: at most [`MAX_ROOMS`].
@@ -141,7 +140,6 @@ impl Limits {
             told: TOLD.rate(),
             room_events: room_events.rate(),
             api: api.rate(),
-            key: SharedBucket::default(),
             users: Mutex::default(),
             rooms: Mutex::default(),
         }))
@@ -152,9 +150,9 @@ impl Limits {
     /// # Errors
     ///
     /// [`Code::RateLimitExceeded`].
-    pub(crate) fn request(&self) -> Result<(), Refusal> {
+    pub(crate) fn request(&self, key: &SharedBucket) -> Result<(), Refusal> {
         let Some(rate) = &self.0.api else { return Ok(()) };
-        rate.charge_shared(&self.0.key, 1, Instant::now()).map_err(|wait| {
+        rate.charge_shared(key, 1, Instant::now()).map_err(|wait| {
             too_much("More requests come with this key than the limit allows.", wait)
         })
     }

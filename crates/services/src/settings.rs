@@ -7,6 +7,7 @@ use crate::access::AccessSettings;
 use crate::chat::ChatSettings;
 use crate::identity::IdentitySettings;
 use crate::jobs::JobsSettings;
+use crate::keys::KeyDigest;
 use crate::limits::LimitsSettings;
 use crate::origins::OriginCheck;
 use crate::presence::PresenceSettings;
@@ -26,6 +27,8 @@ pub struct Settings {
     pub access: AccessSettings,
     /// How much clients and backends may ask for in a time.
     pub limits: LimitsSettings,
+    /// Keys of the HTTP API beside the first, each with a limit of its own. Default: none.
+    pub further_keys: Vec<KeyDigest>,
     /// Which pages may open connections.
     pub origins: OriginCheck,
     /// The names of hosts that are served; addresses always are. Default: any name.
@@ -58,6 +61,7 @@ impl Default for Settings {
             identity: IdentitySettings::default(),
             access: AccessSettings::default(),
             limits: LimitsSettings::default(),
+            further_keys: Vec::new(),
             origins: OriginCheck::default(),
             hosts: Vec::new(),
             rooms: RoomsSettings::default(),

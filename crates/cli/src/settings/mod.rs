@@ -73,6 +73,10 @@ table::settings! {
         /// it must be set. As a flag it is visible in the list of processes: prefer the environment.
         api_key: Option<Secret> = Kind::Secret, None,
             "a default key would be everybody's key";
+        /// Further keys, separated by commas, each with a limit of its own: for several backends, or for
+        /// the time in which a key is changed.
+        api_keys: Option<Secret> = Kind::Secret, None,
+            "one backend needs one";
         /// The path of the Socket.IO endpoint.
         path: String = Kind::UrlPath, Some("/socket.io"),
             "what clients use when told nothing else";
