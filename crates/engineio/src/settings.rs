@@ -68,8 +68,9 @@ pub struct Settings {
     pub cors: Option<Cors>,
     /// A message sent right after the open packet. Default none.
     pub initial_packet: Option<String>,
-    /// How long a closed polling session waits for a `GET` that takes the close packet. Default
-    /// 30 s, as in the reference server.
+    /// How long a session that the server closes may take to fetch what it still is to be sent: a
+    /// polling session waits so long for a `GET` that takes the close packet. Default 30 s, as in
+    /// the reference server.
     pub close_timeout: Duration,
     /// Polling responses of at least this many bytes are compressed. Default none: a compressed
     /// response that mixes secrets with text of an attacker's choice can leak the secret.

@@ -112,7 +112,8 @@ table::settings! {
         /// How long a connection may stay without joining a namespace.
         connect_timeout: Span = Kind::Duration { min: millis(10), max: HOUR }, Some("10s"),
             "a client joins with its first packet: what has not joined by then is no client";
-        /// How long a session that the server closed waits for a poll that takes the goodbye.
+        /// How long a session that the server closes may take to fetch what it still is to be sent, and
+        /// the goodbye; then it is cut.
         close_timeout: Span = Kind::Duration { min: millis(10), max: HOUR }, Some("30s"),
             "what the Node server does";
         /// The largest message a client may send, over every transport, and the largest body of

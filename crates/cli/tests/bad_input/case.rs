@@ -121,6 +121,7 @@ impl Profile {
                 ("FANFARE_LIMITS_EVENTS_PER_SECOND", "1"),
                 ("FANFARE_LIMITS_EVENTS_BURST", "40"),
                 ("FANFARE_LIMITS_REFUSALS", "20"),
+                ("FANFARE_CLOSE_TIMEOUT", "1s"),
                 ("FANFARE_LIMITS_ROOM_EVENTS_PER_SECOND", "1"),
                 ("FANFARE_LIMITS_ROOM_EVENTS_BURST", "20"),
             ],
@@ -490,6 +491,10 @@ impl Case {
         self.step(Step::Gone)
     }
 }
+
+/// What is sent to a client that does not read, in bytes: Linux takes up to 4 MiB of it, and how
+/// much it takes depends on how the writes happen to fall.
+pub(crate) const MORE_THAN_THE_SYSTEM_KEEPS: usize = 6 << 20;
 
 /// A number of peers or messages, multiplied by `BAD_INPUT_SCALE`.
 pub(crate) fn scaled(count: usize) -> usize {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::case::{Case, Door, Fate, Profile, Step, case, scaled};
+use crate::case::{Case, Door, Fate, MORE_THAN_THE_SYSTEM_KEEPS, Profile, Step, case, scaled};
 use crate::wire::{POLLING, WEBSOCKET, claim, get, masked, poll, post, request, upgrade};
 
 const SLOWLY: Duration = Duration::from_millis(50);
@@ -238,6 +238,18 @@ fn readers(cases: &mut Vec<Case>) {
             .step(Step::Cut)
             .rejected("slow_reader"),
     );
+    let greedy = masked(0x81, b"420[\"room:join\",{\"roomId\":\"busy\"}]");
+    cases.push(
+        case("C19", "a client that asks for more than it may and does not read")
+            .on(Profile::Thrifty)
+            .joined_narrow()
+            .room("busy")
+            .step(Step::Publish("busy", 4, 900_000))
+            .more(greedy.repeat(300))
+            .perhaps_rejected("event_refused")
+            .cause("by_server", 1)
+            .gone(),
+    );
     cases.push(
         impatient("C19", "a client that broke the protocol, does not read and says that it lives")
             .joined_narrow()
@@ -257,16 +269,17 @@ fn laggards(cases: &mut Vec<Case>) {
             .on(Profile::Narrow)
             .joined_narrow()
             .room("busy")
-            .step(Step::Publish("busy", 200, 18_000))
+            .step(Step::Publish("busy", MORE_THAN_THE_SYSTEM_KEEPS / 18_000, 18_000))
             .step(Step::Cut)
             .cause("by_server", 1),
     );
-    let greedy = "420[\"room:join\",{\"roomId\":\"a\"}]";
+    let room = "a".repeat(200);
+    let greedy = format!("420[\"room:join\",{{\"roomId\":\"{room}\"}}]");
     cases.push(
         case("C19", "a client that asks and does not read the answers")
             .on(Profile::Narrow)
             .joined_narrow()
-            .more(masked(0x81, greedy.as_bytes()).repeat(scaled(60_000)))
+            .more(masked(0x81, greedy.as_bytes()).repeat(MORE_THAN_THE_SYSTEM_KEEPS / room.len()))
             .step(Step::Cut)
             .cause("by_server", 1),
     );

@@ -60,8 +60,8 @@ impl Shard {
         }
     }
 
-    /// Closes a session after what it still has to be sent was written. Its sockets are gone at
-    /// once.
+    /// Closes a session after what it still has to be sent was written, or after the time that it is
+    /// given for that. Its sockets are gone at once.
     pub(crate) fn close_session(self: &Rc<Self>, key: SessionKey, reason: DisconnectReason) {
         self.end_sockets(key, reason);
         let mut state = self.state.borrow_mut();
@@ -71,17 +71,26 @@ impl Shard {
         }
         session.ending = Some(reason);
         session.deaf = true;
-        session.connect_by = None;
+        session.over_by = None;
         if reason.is_abrupt() {
-            // What it does not take it need not get: the client is told by the broken connection.
-            session.outbox.clear();
-            session.protocol.close(Instant::now(), &self.io.settings().engine, true);
             drop(state);
-            return self.drive(key);
+            return self.discard(key);
         }
+        session.over_by = Instant::now().checked_add(self.io.settings().engine.close_timeout);
         state.mark(key);
         drop(state);
+        self.arm(key);
         self.wake();
+    }
+
+    /// Ends a session whatever it still has to be sent: the broken connection tells its client.
+    pub(super) fn discard(self: &Rc<Self>, key: SessionKey) {
+        let mut state = self.state.borrow_mut();
+        let Some(session) = state.sessions.get_mut(key) else { return };
+        session.outbox.clear();
+        session.protocol.close(Instant::now(), &self.io.settings().engine, true);
+        drop(state);
+        self.drive(key);
     }
 
     /// Everything a session had to send is written.
@@ -91,6 +100,7 @@ impl Shard {
         if session.ending.is_none() || !session.outbox.is_empty() {
             return;
         }
+        session.over_by = None; // the protocol has its own deadline
         session.protocol.close(Instant::now(), &self.io.settings().engine, false);
         drop(state);
         self.drive(key);

@@ -246,7 +246,7 @@ impl Shard {
         let (session_key, name) = (socket.session_key(), &socket.core().name);
         let Some(session) = state.sessions.get_mut(session_key) else { return };
         session.connection.accepted(name);
-        session.connect_by = None;
+        session.over_by = None;
         let version = session.connection.version();
         let (parser, id) = (self.io.settings().parser, socket.id());
         let answer = socketio::encode_connect(parser, version, name, id.as_str(), pid);

@@ -129,7 +129,7 @@ impl Shard {
             held_until: None,
             post_waits: None,
             timer: None,
-            connect_by: Some(now + settings.connect_timeout.min(MAX_CONNECT_TIMEOUT)),
+            over_by: Some(now + settings.connect_timeout.min(MAX_CONNECT_TIMEOUT)),
             _permit: permit,
         };
         let mut state = self.state.borrow_mut();
@@ -286,15 +286,17 @@ impl Shard {
 
     /// A session's timer fired.
     pub(crate) fn session_due(self: &Rc<Self>, key: SessionKey, now: Instant) {
-        let unjoined = {
+        let (overdue, ends) = {
             let mut state = self.state.borrow_mut();
             let Some(session) = state.sessions.get_mut(key) else { return };
             session.timer = None;
             self.excuse(session, now);
             session.protocol.handle_deadline(now, &self.io.settings().engine);
-            session.connect_by.is_some_and(|by| by <= now)
+            (session.over_by.is_some_and(|by| by <= now), session.ending.is_some())
         };
-        if unjoined {
+        if overdue && ends {
+            self.discard(key);
+        } else if overdue {
             self.io.inner().counters.rejected("connect_timeout");
             self.close_session(key, DisconnectReason::ForcedClose);
         }
@@ -345,7 +347,7 @@ impl Shard {
 
     /// Sees to it that the session's timer fires in time. A timer that fires too early costs
     /// less than moving it with every heartbeat.
-    fn arm(&self, key: SessionKey) {
+    pub(super) fn arm(&self, key: SessionKey) {
         let mut guard = self.state.borrow_mut();
         let state = &mut *guard;
         let Some(session) = state.sessions.get_mut(key) else { return };

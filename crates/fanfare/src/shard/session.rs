@@ -103,8 +103,9 @@ pub(crate) struct Session {
     /// A POST that is read no further until fewer listeners are unfinished: dropped then.
     pub(crate) post_waits: Option<oneshot::Sender<()>>,
     pub(crate) timer: Option<(delay_queue::Key, Instant)>,
-    /// When the session is closed if it has joined no namespace. `None` once it has.
-    pub(crate) connect_by: Option<Instant>,
+    /// When the session is over if it has joined no namespace, or, of one that ends, if it has not
+    /// taken what it still is to be sent.
+    pub(crate) over_by: Option<Instant>,
     pub(crate) _permit: Permit,
 }
 
@@ -129,7 +130,7 @@ impl Session {
     /// When something has to be done, whatever happens.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let protocol = self.protocol.deadline();
-        match (protocol, self.connect_by) {
+        match (protocol, self.over_by) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         }
