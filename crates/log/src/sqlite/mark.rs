@@ -127,6 +127,8 @@ impl MarkFile {
     pub(super) fn open(store: &Path) -> Result<Self, MarkError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(Self::path(store)).map_err(MarkError::Io)?;
         let mut tries = LOCK_TRIES;
         loop {

@@ -268,9 +268,21 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    create_private(path);
     let connection = Connection::open_with_flags(path, flags)?;
     prepare(&connection)?;
     Ok(connection)
+}
+
+/// Creates the file if it is not there, for its user alone: events are nobody else's business. What
+/// SQLite puts beside it gets the same rights, and a file that is there keeps those it was given.
+fn create_private(path: &Path) {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    // Where it cannot be, SQLite cannot either and says why.
+    let _ = options.open(path);
 }
 
 /// A connection to a damaged store. It finds the write-ahead log even if `-shm` is gone, and leaves

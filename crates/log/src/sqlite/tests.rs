@@ -222,6 +222,28 @@ fn another_file_is_left_alone() {
     assert!(matches!(repair(&directory.path().join("none")), Err(OpenError::Missing)));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_new_log_is_for_its_user_alone_and_an_old_one_keeps_its_rights() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let rights = || {
+        let files = std::fs::read_dir(directory.path()).unwrap().map(Result::unwrap);
+        files.map(|it| it.metadata().unwrap().permissions().mode() & 0o777).collect::<Vec<_>>()
+    };
+    let log = SqliteLog::open(settings(directory.path())).unwrap();
+    append(&log, Durability::Os).unwrap();
+    assert_eq!(rights(), [0o600; 4], "the log, what SQLite puts beside it, and the mark");
+    drop(log);
+    for file in std::fs::read_dir(directory.path()).unwrap() {
+        let shared = std::fs::Permissions::from_mode(0o640);
+        std::fs::set_permissions(file.unwrap().path(), shared).unwrap();
+    }
+    let log = SqliteLog::open(settings(directory.path())).unwrap();
+    append(&log, Durability::Os).unwrap();
+    assert_eq!(rights(), [0o640; 4]);
+}
+
 #[test]
 fn the_log_of_another_version_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
