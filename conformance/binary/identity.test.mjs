@@ -116,6 +116,29 @@ suiteOfBinary("identity", (start) => {
     assert.deepEqual([error.code, error.details.reason], ["AUTH_REQUIRED", "expired"]);
   });
 
+  check("a refresh with fewer rights leaves the rooms that are lost, and no others", async (t) => {
+    const server = await start(t, [...SIGNED, "--access-open=false"]);
+    const rights = (...rooms) => token(KEY, { sub: "ada", rooms: Object.fromEntries(rooms.map((it) => [it, ["join"]])) });
+    const socket = await client().connect(t, server, { auth: { token: rights("team", "board") } });
+    const [said, errors] = [inbox(socket, "said"), inbox(socket, "error")];
+    for (const roomId of ["team", "board"]) {
+      assert.equal((await call(socket, "room:join", { roomId }))[0].ok, true);
+    }
+    const [refreshed] = await call(socket, "auth:refresh", { token: rights("team") });
+    assert.deepEqual([refreshed.ok, refreshed.left], [true, ["board"]]);
+    const [error] = await errors.next();
+    assert.deepEqual([error.code, error.details], ["PERMISSION_DENIED", { field: "token", room: "board" }]);
+    await server.publish("board", "lost");
+    await server.publish("team", "kept");
+    await server.publish("user:ada", "own");
+    assert.equal((await said.next())[0], "kept");
+    assert.equal((await said.next())[0], "own");
+    const members = await server.api("GET", "/v1/rooms/board/members");
+    assert.deepEqual(members.members, []);
+    const [same] = await call(socket, "auth:refresh", { token: rights("team") });
+    assert.deepEqual([same.ok, same.left], [true, undefined]);
+  });
+
   check("revoked by user, token and login: closed, and kept out, also after a restart", async (t) => {
     const server = await start(t, SIGNED);
     const holding = token(KEY, { sub: "ada", iat: now() - 2 });

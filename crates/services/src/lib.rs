@@ -28,6 +28,7 @@ mod outbox;
 mod outgoing;
 mod presence;
 mod publish;
+mod refresh;
 mod refusal;
 mod replay;
 mod rooms;
@@ -191,6 +192,7 @@ impl Services {
             sessions::serve(&sessions, namespace);
             replay::serve(&context, namespace);
             rooms::serve(&rooms, &presence, namespace);
+            refresh::serve(&context, &rooms, &presence, namespace);
             chat::serve(&chat, namespace);
             jobs::serve(&jobs, namespace);
             presence::serve(&presence, namespace);

@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime};
 
 use axum::http::{HeaderMap, header};
 use fanfare::{Namespace, Socket};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::jwks::KeySet;
@@ -31,7 +31,6 @@ use crate::background::Background;
 use crate::caller::{Caller, Guest, User};
 use crate::code::Code;
 use crate::context::Context;
-use crate::listen::listen;
 use crate::names;
 use crate::outgoing::{Endpoint, Outgoing};
 use crate::refusal::Refusal;
@@ -454,23 +453,6 @@ pub(crate) fn serve(context: &Context, namespace: &Namespace) {
         identity.begin(&socket);
         async {}
     });
-    let identity = context.identity().clone();
-    listen(namespace, "auth:refresh", move |socket: Socket, refresh: Refresh| {
-        let identity = identity.clone();
-        async move { identity.refresh(&socket, &refresh.token).await }
-    });
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Refresh {
-    token: String,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Refreshed {
-    expires_at: Option<String>,
 }
 
 impl Identity {
@@ -519,7 +501,12 @@ impl Identity {
         }
     }
 
-    async fn refresh(&self, socket: &Socket, token: &str) -> Result<Refreshed, Refusal> {
+    /// Takes a new token for a connection: of the same user, until when it holds.
+    pub(crate) async fn refresh(
+        &self,
+        socket: &Socket,
+        token: &str,
+    ) -> Result<Option<SystemTime>, Refusal> {
         let Caller::User(old) = Caller::of(socket) else {
             let message = "A guest has no token that could be refreshed; connect again with one.";
             return Err(Refusal::new(Code::AuthRequired, message));
@@ -529,8 +516,7 @@ impl Identity {
             let message = "The token is another user's; connect again to be somebody else.";
             return Err(Refusal::new(Code::PermissionDenied, message));
         }
-        let expires_at =
-            user.expires_at.map(|end| humantime::format_rfc3339_millis(end).to_string());
+        let expires_at = user.expires_at;
         if let Some(place) = socket.extension::<Place>() {
             self.0.live.renew(*place, user.clone());
         }
@@ -540,7 +526,7 @@ impl Identity {
             return Err(TokenError::Revoked.into());
         }
         socket.insert(Caller::User(user));
-        Ok(Refreshed { expires_at })
+        Ok(expires_at)
     }
 
     /// Minds the ends of tokens, for as long as it is run.

@@ -1,5 +1,7 @@
 //! What clients ask for: joining and leaving rooms, by the events `room:join` and `room:leave`.
 
+use std::time::SystemTime;
+
 use fanfare::{
     Ack, Args, Gap, JoinError, MAX_HISTORY_EVENTS, Namespace, Replay, Replayed, RoomNameError,
     Socket,
@@ -8,10 +10,11 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{Rooms, chat_room};
-use crate::access::{Denied, Right};
+use crate::access::{Denied, Place, Right};
+use crate::caller::Caller;
 use crate::code::Code;
 use crate::history::{Event, POSITION_FORM, position};
-use crate::listen::refuse;
+use crate::listen::{refuse, tell};
 use crate::names::check_joinable;
 use crate::presence::Presence;
 use crate::refusal::Refusal;
@@ -59,22 +62,60 @@ async fn joined(rooms: &Rooms, socket: &Socket, args: &Args, ack: &Ack) -> Resul
 }
 
 async fn leave(rooms: Rooms, presence: Presence, socket: Socket, args: Args, ack: Ack) {
-    let answer = left(&rooms, &socket, &args);
-    // A room like others, but for those who are seen in it.
-    let document = answer.as_ref().ok().and_then(|done| done.room.strip_prefix("presence."));
-    if let Some(document) = document {
-        presence.look_away(&socket, document);
-    }
+    let answer = left(&rooms, &presence, &socket, &args);
     send(&socket, ack, answer);
 }
 
-fn left(rooms: &Rooms, socket: &Socket, args: &Args) -> Result<Done, Refusal> {
+fn left(rooms: &Rooms, presence: &Presence, socket: &Socket, args: &Args) -> Result<Done, Refusal> {
     let (room, _) = wanted(args)?;
     // Its own rooms are the server's to take.
     check_joinable(&room).map_err(|why| Denied::from(why).refusal("roomId"))?;
-    socket.leave(&room).map_err(|error| invalid(&error))?;
-    rooms.left(socket, &room);
+    rooms.leave(presence, socket, &room).map_err(|error| invalid(&error))?;
     Ok(Done::without_past(room))
+}
+
+impl Rooms {
+    /// Takes a socket out of a room that clients can ask for.
+    fn leave(&self, presence: &Presence, socket: &Socket, room: &str) -> Result<(), RoomNameError> {
+        socket.leave(room)?;
+        self.left(socket, room);
+        // A room like others, but for those who are seen in it.
+        if let Some(document) = room.strip_prefix("presence.") {
+            presence.look_away(socket, document);
+        }
+        Ok(())
+    }
+
+    /// Takes a socket out of the rooms in which its caller might be before and may not be now, and
+    /// tells it why. It stays where a backend has put it, and where it could not be found out.
+    pub(crate) async fn leave_forbidden(
+        &self,
+        presence: &Presence,
+        socket: &Socket,
+        before: &Caller,
+    ) -> Vec<String> {
+        let (mut left, access, now) = (Vec::new(), self.context.access(), Caller::of(socket));
+        for room in socket.rooms().await {
+            let (room, namespace) = (room.as_str(), socket.namespace().name());
+            if check_joinable(room).is_err() {
+                continue;
+            }
+            let place = Place { namespace, room };
+            let denied = match access.check(&now, Right::Join, place).await {
+                Ok(()) | Err(Denied::Unchecked) => continue,
+                Err(denied) => denied,
+            };
+            if access.check(before, Right::Join, place).await.is_err() {
+                continue;
+            }
+            if self.leave(presence, socket, room).is_ok() {
+                let why = denied.refusal("token").with(json!({ "field": "token", "room": room }));
+                tell(socket, "error", why.answer(SystemTime::now()).error());
+                left.push(room.to_owned());
+            }
+        }
+        left
+    }
 }
 
 /// The room that is asked for, by `roomId` or by `chatId`, and the other fields.
