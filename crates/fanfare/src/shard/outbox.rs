@@ -202,6 +202,12 @@ impl Outbox {
         }
     }
 
+    /// The bytes to write, if one thing is all that waits: what most flushes find.
+    pub(crate) fn only(&self, form: Form) -> Option<&[u8]> {
+        let first = self.first.as_ref().filter(|_| self.rest.is_empty())?;
+        Some(first.frames(form).get(self.written..).unwrap_or_default())
+    }
+
     /// The bytes to write next, as slices; at most as many as `slices` has places.
     pub(crate) fn fill<'a>(&'a self, form: Form, slices: &mut [IoSlice<'a>]) -> usize {
         let mut count = 0;

@@ -104,10 +104,14 @@ impl Link {
         let waker = self.waker.borrow();
         let mut cx = Context::from_waker(&waker);
         while !outbox.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = outbox.fill(self.form, &mut slices);
-            let filled = slices.get(..count).unwrap_or_default();
-            match self.stream.poll_write(&mut cx, filled) {
+            let written = if let Some(bytes) = outbox.only(self.form) {
+                self.stream.poll_write(&mut cx, &[IoSlice::new(bytes)])
+            } else {
+                let mut slices = [IoSlice::new(&[]); SLICES];
+                let count = outbox.fill(self.form, &mut slices);
+                self.stream.poll_write(&mut cx, slices.get(..count).unwrap_or_default())
+            };
+            match written {
                 Poll::Ready(Ok(written)) => outbox.advance(self.form, written),
                 Poll::Ready(Err(_)) => return Written::Failed,
                 Poll::Pending => {
@@ -137,6 +141,9 @@ impl Link {
     /// Writes what [`send`](Self::send) left. Says whether nothing is left.
     pub(super) fn write_own(&self) -> bool {
         let mut own = self.own.borrow_mut();
+        if own.capacity() == 0 {
+            return true;
+        }
         let waker = self.waker.borrow();
         let mut cx = Context::from_waker(&waker);
         while !own.is_empty() {
@@ -153,11 +160,9 @@ impl Link {
                 }
             }
         }
-        if own.capacity() > 0 {
-            *own = Vec::new();
-            // A layer in between goes on by itself with what it keeps back.
-            let _ = self.stream.poll_flush(&mut cx);
-        }
+        *own = Vec::new();
+        // A layer in between goes on by itself with what it keeps back.
+        let _ = self.stream.poll_flush(&mut cx);
         true
     }
 
