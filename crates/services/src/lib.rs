@@ -43,6 +43,7 @@ mod store;
 pub mod time;
 mod users;
 mod webhooks;
+mod whereabouts;
 
 use std::path::Path;
 

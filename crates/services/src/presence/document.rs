@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::colour;
 use crate::caller::Author;
+use crate::whereabouts::Whereabouts;
 
 /// A document of a namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -113,7 +114,7 @@ pub(super) struct Documents {
     rules: Rules,
     documents: HashMap<Key, Document>,
     /// What each device looks at. Not asked of its socket, whose rooms may be left in other ways.
-    devices: HashMap<SocketId, BTreeSet<Key>>,
+    devices: Whereabouts<Key>,
     timers: BTreeSet<(Instant, Timer)>,
 }
 
@@ -122,7 +123,7 @@ impl Documents {
         Documents {
             rules,
             documents: HashMap::new(),
-            devices: HashMap::new(),
+            devices: Whereabouts::default(),
             timers: BTreeSet::new(),
         }
     }
@@ -137,7 +138,7 @@ impl Documents {
     ) -> Option<Told> {
         let document = self.documents.entry(key.clone()).or_default();
         let fresh = !document.users.contains_key(&who.id);
-        self.devices.entry(device).or_default().insert(key.clone());
+        self.devices.enter(device, key);
         let user = document.users.entry(who.id.clone()).or_insert_with(|| User {
             name: who.name.clone(),
             devices: Vec::new(),
@@ -173,7 +174,7 @@ impl Documents {
         device: SocketId,
         now: Instant,
     ) -> Option<Told> {
-        self.forget(key, device);
+        self.devices.leave(device, key);
         let user = self.documents.get_mut(key)?.users.get_mut(who)?;
         let was_here = user.devices.contains(&device);
         user.devices.retain(|other| *other != device);
@@ -182,7 +183,7 @@ impl Documents {
 
     /// A device lost its connection: its user leaves after a while, unless it is back.
     pub(super) fn lose(&mut self, key: &Key, who: &str, device: SocketId, now: Instant) {
-        self.forget(key, device);
+        self.devices.leave(device, key);
         let Some(document) = self.documents.get_mut(key) else { return };
         let Some(user) = document.users.get_mut(who) else { return };
         user.devices.retain(|other| *other != device);
@@ -195,15 +196,12 @@ impl Documents {
 
     /// What a device looks at.
     pub(super) fn seen_by(&self, device: SocketId) -> Vec<Key> {
-        self.devices.get(&device).into_iter().flatten().cloned().collect()
+        self.devices.of(device)
     }
 
-    fn forget(&mut self, key: &Key, device: SocketId) {
-        let Some(seen) = self.devices.get_mut(&device) else { return };
-        seen.remove(key);
-        if seen.is_empty() {
-            self.devices.remove(&device);
-        }
+    /// The coming that brought a device to a document, if it looks at it.
+    pub(super) fn coming(&self, key: &Key, device: SocketId) -> Option<u64> {
+        self.devices.coming(device, key)
     }
 
     /// A user says something of itself: it is told with the next update of the document, the latest

@@ -176,8 +176,12 @@ impl Presence {
         let state = self.told(&socket, &named.document_id);
         tell(&socket, "presence:state", &state);
         // Who looked away while it still joined has looked away: that was nobody's then.
-        let rooms = socket.rooms().await;
-        if socket.is_connected() && rooms.iter().all(|joined| joined.as_str() != room) {
+        let key = Self::key(&socket, &named.document_id);
+        let coming = self.documents().coming(&key, socket.id());
+        let is_in = socket.rooms().await.iter().any(|joined| joined.as_str() == room);
+        // It may have looked away and at it again meanwhile: that is looked at by itself.
+        let same = || self.documents().coming(&key, socket.id()) == coming;
+        if !is_in && socket.is_connected() && same() {
             self.look_away(&socket, &named.document_id);
         }
         Ok(state)
@@ -196,7 +200,8 @@ impl Presence {
         let (key, who) = (Self::key(socket, document), Caller::of(socket).author(socket));
         let told = self.documents().leave(&key, &who.id, socket.id(), Instant::now());
         if let Some(told) = told {
-            self.tell(&key, told, None);
+            // It may look at it again by now, and knows.
+            self.tell(&key, told, Some(socket.id()));
         }
         self.changed.notify_one();
     }

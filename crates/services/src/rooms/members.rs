@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use fanfare::SocketId;
 
 use crate::caller::Author;
+use crate::whereabouts::Whereabouts;
 
 /// A room of a namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,9 +20,7 @@ pub(super) struct RoomKey {
 #[derive(Debug, Default)]
 pub(super) struct Members {
     rooms: HashMap<RoomKey, HashMap<String, Member>>,
-    /// Where each device is. Not asked of its socket: who is taken out of a room, or leaves while it still
-    /// joins, must not stay here for ever.
-    devices: HashMap<SocketId, BTreeSet<RoomKey>>,
+    devices: Whereabouts<RoomKey>,
     /// Those whose last device lost its connection, by when they are taken to have left.
     leaving: BTreeSet<(Instant, RoomKey, String)>,
 }
@@ -38,7 +37,7 @@ impl Members {
     pub(super) fn enter(&mut self, key: &RoomKey, who: &Author, device: SocketId) -> (bool, usize) {
         let users = self.rooms.entry(key.clone()).or_default();
         let fresh = !users.contains_key(&who.id);
-        self.devices.entry(device).or_default().insert(key.clone());
+        self.devices.enter(device, key);
         let member = users.entry(who.id.clone()).or_insert_with(|| Member {
             name: who.name.clone(),
             devices: Vec::new(),
@@ -58,7 +57,7 @@ impl Members {
 
     /// A device left on purpose: whether its user has left, and how many there are still.
     pub(super) fn leave(&mut self, key: &RoomKey, who: &str, device: SocketId) -> (bool, usize) {
-        self.forget(key, device);
+        self.devices.leave(device, key);
         let Some(users) = self.rooms.get_mut(key) else { return (false, 0) };
         let Some(member) = users.get_mut(who) else { return (false, users.len()) };
         let was_here = member.devices.contains(&device);
@@ -76,7 +75,7 @@ impl Members {
 
     /// A device lost its connection: its user leaves at a time, unless it is back before.
     pub(super) fn lose(&mut self, key: &RoomKey, who: &str, device: SocketId, at: Instant) {
-        self.forget(key, device);
+        self.devices.leave(device, key);
         let Some(member) = self.rooms.get_mut(key).and_then(|users| users.get_mut(who)) else {
             return;
         };
@@ -95,7 +94,7 @@ impl Members {
                 self.leaving.remove(&(at, key.clone(), id));
             }
             for device in member.devices {
-                self.forget(key, device);
+                self.devices.leave(device, key);
             }
         }
         true
@@ -103,15 +102,12 @@ impl Members {
 
     /// The rooms that a device is in.
     pub(super) fn rooms_of(&self, device: SocketId) -> Vec<RoomKey> {
-        self.devices.get(&device).into_iter().flatten().cloned().collect()
+        self.devices.of(device)
     }
 
-    fn forget(&mut self, key: &RoomKey, device: SocketId) {
-        let Some(rooms) = self.devices.get_mut(&device) else { return };
-        rooms.remove(key);
-        if rooms.is_empty() {
-            self.devices.remove(&device);
-        }
+    /// The coming that brought a device to a room, if it is there.
+    pub(super) fn coming(&self, key: &RoomKey, device: SocketId) -> Option<u64> {
+        self.devices.coming(device, key)
     }
 
     /// Those who have left by now, and how many are still in each room.

@@ -90,6 +90,15 @@ pub struct Device {
     pub connected_at: Value,
 }
 
+/// What the members of a room hear. The socket by which it happened does not: it knows, and after a
+/// leaving it may be in the room again by now.
+#[derive(Debug, Clone, Copy)]
+enum News {
+    Came(SocketId),
+    /// By a socket, or because nobody came back in time.
+    Left(Option<SocketId>),
+}
+
 impl Rooms {
     pub(crate) fn begin(context: &Context, webhooks: Option<Webhooks>) -> Result<Self, StoreError> {
         context.store().migrate("rooms", registry::STEPS)?;
@@ -270,7 +279,7 @@ impl Rooms {
         let who = Caller::of(socket).author(socket);
         let (fresh, count) = self.lock().enter(&key, &who, socket.id());
         if fresh {
-            self.announce(&key, Some(socket.id()), &who, count);
+            self.announce(&key, News::Came(socket.id()), &who, count);
         }
         // Gone meanwhile: its end came before its beginning, and was nobody's.
         if !socket.is_connected() {
@@ -284,14 +293,18 @@ impl Rooms {
         let who = Caller::of(socket).author(socket);
         let (gone, count) = self.lock().leave(&key, &who.id, socket.id());
         if gone {
-            self.announce(&key, None, &who, count);
+            self.announce(&key, News::Left(Some(socket.id())), &who, count);
         }
     }
 
     /// Who left while it was still joining has left: the leaving was nobody's then.
     async fn confirm(&self, socket: &Socket, room: &str) {
+        let Some(key) = Self::key(socket.namespace().name(), room) else { return };
+        let coming = self.lock().coming(&key, socket.id());
         let rooms = socket.rooms().await;
-        if socket.is_connected() && rooms.iter().all(|joined| joined.as_str() != room) {
+        let is_in = rooms.iter().any(|joined| joined.as_str() == room);
+        // It may have left and come again meanwhile: that coming is looked at by itself.
+        if !is_in && socket.is_connected() && self.lock().coming(&key, socket.id()) == coming {
             self.left(socket, room);
         }
     }
@@ -310,10 +323,9 @@ impl Rooms {
         }
     }
 
-    /// Somebody came by a socket, which need not be told, or somebody left.
-    fn announce(&self, key: &RoomKey, came_by: Option<SocketId>, who: &Author, count: usize) {
+    fn announce(&self, key: &RoomKey, news: News, who: &Author, count: usize) {
         let RoomKey { namespace, room } = key;
-        let occupied = came_by.is_some() && count == 1;
+        let occupied = matches!(news, News::Came(_)) && count == 1;
         if let Some(webhooks) = self.webhooks.as_ref().filter(|_| occupied || count == 0) {
             webhooks.room(namespace, room, occupied);
         }
@@ -325,12 +337,15 @@ impl Rooms {
         let Ok(namespace) = self.context.namespace(namespace) else { return };
         let told = json!({ "roomId": room, "user": who, "members": count });
         // Not a part of the room's past: who comes later asks who is there.
-        let others = namespace.to(room.as_str()).unrecorded();
-        let told = match came_by {
-            Some(socket) => others.except(socket).emit("user:joined", (told,)),
-            None => others.emit("user:left", (told,)),
+        let (event, by) = match news {
+            News::Came(socket) => ("user:joined", Some(socket)),
+            News::Left(socket) => ("user:left", socket),
         };
-        if let Err(error) = told {
+        let mut others = namespace.to(room.as_str()).unrecorded();
+        if let Some(socket) = by {
+            others = others.except(socket);
+        }
+        if let Err(error) = others.emit(event, (told,)) {
             tracing::debug!(%error, "who came or left could not be told");
         }
     }
@@ -344,7 +359,7 @@ impl Rooms {
                 (members.expire(Instant::now()), members.next())
             };
             for (key, who, count) in gone {
-                self.announce(&key, None, &who, count);
+                self.announce(&key, News::Left(None), &who, count);
             }
             match next {
                 Some(next) => {
