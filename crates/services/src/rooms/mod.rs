@@ -337,15 +337,15 @@ impl Rooms {
         let Ok(namespace) = self.context.namespace(namespace) else { return };
         let told = json!({ "roomId": room, "user": who, "members": count });
         // Not a part of the room's past: who comes later asks who is there.
-        let (event, by) = match news {
-            News::Came(socket) => ("user:joined", Some(socket)),
-            News::Left(socket) => ("user:left", socket),
-        };
         let mut others = namespace.to(room.as_str()).unrecorded();
-        if let Some(socket) = by {
+        if let News::Came(socket) | News::Left(Some(socket)) = news {
             others = others.except(socket);
         }
-        if let Err(error) = others.emit(event, (told,)) {
+        let told = match news {
+            News::Came(_) => others.emit("user:joined", (told,)),
+            News::Left(_) => others.emit("user:left", (told,)),
+        };
+        if let Err(error) = told {
             tracing::debug!(%error, "who came or left could not be told");
         }
     }
